@@ -1,0 +1,81 @@
+"""Pages that the package writes about itself: the API reference and the list of recordings."""
+import inspect, json, re
+from pathlib import Path
+
+from fastcore.docments import docments
+
+from glue_notebooks import PACKAGE, module_of
+
+MARK = "<!-- generated here -->"
+
+
+def to_rst(text):
+    "Docstrings are Markdown, as everywhere in the book; autodoc reads reStructuredText."
+    text = re.sub(r"(?<!`)`([^`\n]+)`(?!`)", r"``\1``", text)
+    text = re.sub(r"\[([^\]]+)\]\((https?://[^)]+)\)", r"`\1 <\2>`__", text)
+    return re.sub(r"\$([^$\n]+)\$", r":math:`\1`", text)
+
+
+def describe(app, what, name, obj, options, lines):
+    "The comment behind each parameter (nbdev's docments) becomes that parameter's description."
+    lines[:] = [to_rst(line) for line in lines]
+    if what not in ("function", "method", "class"): return
+    try: comments = docments(obj, full=True, returns=True)
+    except (TypeError, ValueError, OSError, SyntaxError): return  # no source to read, as for a builtin
+    fields = []
+    for key, doc in comments.items():
+        if not getattr(doc, "docment", None): continue
+        said = to_rst(" ".join(doc.docment.split()))
+        fields.append(f":returns: {said}" if key == "return" else f":param {key}: {said}")
+    if "return" not in comments and (said := returned(obj)): fields.append(f":returns: {to_rst(said)}")
+    if fields: lines.extend(["", *fields, ""])
+
+
+def returned(obj):
+    "The comment behind the closing `):` of a signature without annotation, which docments passes over."
+    match = re.search(r"^\s*\)\s*:[ \t]*#[ \t]*(.+)$", inspect.getsource(obj), re.M)
+    return match and not inspect.isclass(obj) and match[1]
+
+
+def chapters(app):
+    "(docname, module) of every chapter that exports one, in reading order."
+    for doc in app.config.external_site_map:
+        path = Path(app.srcdir, doc + ".ipynb")
+        module = path.is_file() and module_of(json.loads(path.read_text("utf-8")))
+        if module and (PACKAGE / (module.split(".")[1] + ".py")).is_file(): yield doc, module
+
+
+def api(app):
+    sections = []
+    for doc, module in chapters(app):
+        sections.append(f"""## `{module}`
+
+Written in the chapter {{doc}}`/{doc}`.
+
+```{{eval-rst}}
+.. automodule:: {module}
+   :members:
+   :member-order: bysource
+```
+""")
+    return "\n".join(sections)
+
+
+def recordings(app):
+    return "Nothing yet."
+
+
+def on_source(app, docname, source):
+    for page, write in {"nbs/api": api, "nbs/recordings": recordings}.items():
+        if docname == page: source[0] = source[0].replace(MARK, write(app))
+
+
+def outdated(app, env, added, changed, removed):
+    "The pages made here follow the package, whatever their own files say; they cost under a second."
+    return [doc for doc in ("nbs/api", "nbs/recordings") if doc in env.found_docs]
+
+
+def setup(app):
+    app.connect("source-read", on_source)
+    app.connect("env-get-outdated", outdated)
+    app.connect("autodoc-process-docstring", describe)
