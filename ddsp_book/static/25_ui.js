@@ -39,18 +39,17 @@ function niceStep(x) {
 
 // --- colours ------------------------------------------------------------------------------------
 // Everything is drawn in the page's own ink (currentColor), so it fits whatever ground the page or
-// the notebook has. Canvases cannot inherit, so they ask to be redrawn when the theme turns.
-const redraws = new Set();
-function onTheme(redraw) {
-  if (!redraws.size) {
-    const all = () => requestAnimationFrame(() => redraws.forEach((f) => f()));
-    const watch = new MutationObserver(all);
-    watch.observe(document.documentElement, { attributeFilter: ['data-theme', 'class', 'style'] });
-    watch.observe(document.body, { attributeFilter: ['data-jp-theme-light', 'class'] });
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', all);
-  }
-  redraws.add(redraw);
-  return () => redraws.delete(redraw);
+// the notebook has. Canvases cannot inherit, so they are drawn again when the theme turns.
+const live = new Set();  // all widgets in the page
+function watchPage() {
+  const redraw = () => requestAnimationFrame(() => live.forEach((widget) => widget.redraw()));
+  const theme = new MutationObserver(redraw);
+  theme.observe(document.documentElement, { attributeFilter: ['data-theme', 'class'] });
+  theme.observe(document.body, { attributeFilter: ['data-jp-theme-light', 'class'] });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+  const left = () => live.forEach((widget) => widget.left());  // a key let go elsewhere would never end
+  addEventListener('blur', left);
+  document.addEventListener('visibilitychange', () => { if (document.hidden) left(); });
 }
 
 // Any CSS colour → [r, g, b], by asking a canvas.
@@ -82,12 +81,13 @@ function paint(canvas, draw) {
 let sheet = null;
 class Widget extends HTMLElement {
   connectedCallback() {
-    if (this.built) return;
     if (document.readyState === 'loading') {  // our children may not have been parsed yet
       document.addEventListener('DOMContentLoaded', () => this.connectedCallback(), { once: true });
       return;
     }
-    this.built = true;
+    if (!live.size && !sheet) watchPage();
+    live.add(this);
+    if (this.shadowRoot) { this.redraw(); return; }  // notebooks take outputs out and put them back
     this.setAttribute('data-lm-suppress-shortcuts', 'true');  // in JupyterLab, keys play and do not edit cells
     if (!sheet) { sheet = new CSSStyleSheet(); sheet.replaceSync(DDSP_CSS); }
     const root = this.attachShadow({ mode: 'open' });
@@ -97,15 +97,18 @@ class Widget extends HTMLElement {
       (error) => this.uncover(error));
   }
 
+  disconnectedCallback() { live.delete(this); this.stop(); }
+
   uncover(error) {
     this.setAttribute('failed', error.message);
-    this.shadowRoot.replaceChildren(h('slot'));
+    this.shadowRoot.replaceChildren(h('slot'), this.caption());
   }
 
-  caption() {
-    const text = this.getAttribute('caption');
-    return h('p.caption', {}, text || '');
-  }
+  caption() { return h('p.caption', {}, this.getAttribute('caption') || ''); }
+
+  redraw() {}  // the theme turned
+  left() {}    // the reader went to another window
+  stop() {}    // the widget left the page
 }
 
 function define(name, element) {

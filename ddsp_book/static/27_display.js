@@ -63,18 +63,20 @@ class Display {
       new ResizeObserver(() => { this.drawWave(); this.drawTimes(); }).observe(this.screen);
       this.draw();
     }, { rootMargin: '300px' }).observe(this.node);
-    onTheme(() => this.draw());
   }
 
-  show(buffer, duration = buffer.duration) {
+  // scale: what to multiply by, so that the deck's loudest moment fills the height
+  show(buffer, scale) {
     this.buffer = buffer;
-    this.duration = duration;
-    this.screen.setAttribute('aria-valuemax', duration.toFixed(2));
+    this.scale = scale;
+    this.duration = buffer.duration;
+    this.screen.setAttribute('aria-valuemax', buffer.duration.toFixed(2));
     this.draw();
   }
 
   // Moves the playhead: CSS only, nothing is redrawn.
-  moveTo(t) {
+  moveTo(t, playing) {
+    this.node.classList.toggle('resting', !playing && t === 0);
     const text = `${seconds(t)} of ${seconds(this.duration)} seconds`;
     this.node.style.setProperty('--at', clamp(t / this.duration, 0, 1));
     if (this.screen.getAttribute('aria-valuetext') === text) return;
@@ -92,7 +94,7 @@ class Display {
   drawWave() {
     if (!this.buffer) return;
     const x = this.buffer.getChannelData(0), { accent, ink } = palette(this.host);
-    const total = Math.round(this.duration * this.buffer.sampleRate);
+    const total = x.length;
     const stroke = (colour, alpha) => (g, w, height) => {
       const columns = Math.round(w * (devicePixelRatio || 1)), mid = height / 2;
       g.fillStyle = colour;
@@ -100,7 +102,7 @@ class Display {
         const from = Math.floor(c / columns * total), to = Math.max(from + 1, Math.floor((c + 1) / columns * total));
         let low = 1, high = -1, energy = 0;
         for (let i = from; i < to; i++) {
-          const v = x[i] || 0;
+          const v = x[i] * this.scale;
           if (v < low) low = v;
           if (v > high) high = v;
           energy += v * v;
@@ -130,8 +132,6 @@ class Display {
     this.picture.width = columns;
     this.picture.height = ROWS;
     this.picture.getContext('2d').putImageData(image, 0, 0);
-    const share = Math.min(1, key.duration / this.duration);
-    this.picture.style.width = `${100 * share}%`;
     const khz = this.buffer.sampleRate / 2000;
     this.pitch.replaceChildren(h('span', {}, `${+khz.toFixed(1)} kHz`), h('span', {}, '0'));
   }

@@ -13,6 +13,8 @@ class Deck extends Widget {
       name: audio.dataset.name || `Sound ${i + 1}`,
       data: audio.dataset,
     })));
+    const loudest = ({ buffer, gainDb }) => gain(gainDb) * buffer.getChannelData(0).reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+    this.peak = Math.max(1e-4, ...this.tracks.map(loudest));
     this.transport = new Transport(this.tracks, this.rate, (what) => this.changed(what));
     audios.forEach((audio) => audio.pause());
   }
@@ -51,7 +53,10 @@ class Deck extends Widget {
     }, ...content);
   }
 
-  show(i) { this.display.show(this.transport.tracks[i].buffer, this.transport.duration); }
+  show(i) {
+    const { buffer, level } = this.transport.tracks[i];
+    this.display.show(buffer, level / this.peak);
+  }
 
   changed() {
     const { playing } = this.transport;
@@ -66,7 +71,7 @@ class Deck extends Widget {
     cancelAnimationFrame(this.frame);
     const { transport } = this, late = transport.playing ? transport.run.context.outputLatency || 0 : 0;
     const t = Math.max(0, transport.position - late);
-    this.display.moveTo(t);
+    this.display.moveTo(t, transport.playing);
     this.clock.textContent = `${seconds(t)} / ${seconds(transport.duration)} s`;
     if (transport.playing) this.frame = requestAnimationFrame(() => this.tick());
   }
@@ -94,7 +99,8 @@ class Deck extends Widget {
     }[key];
   }
 
-  disconnectedCallback() { if (this.transport) this.transport.pause(); }
+  redraw() { if (this.display) this.display.draw(); }
+  stop() { if (this.transport) this.transport.pause(); }
 }
 
 define('ddsp-player', class extends Deck {});

@@ -90,9 +90,9 @@ define('ddsp-ab', class extends Deck {
     this.trials++;
     if (hit) this.right++;
     const percent = 100 * byChance(this.right, this.trials, this.tracks.length);
-    const chance = percent < 0.1 ? 'less than 0.1' : percent.toPrecision(2).replace(/\.0$/, '');
+    const chance = percent < 0.1 ? 'less than 0.1' : percent < 10 ? percent.toFixed(1) : percent.toFixed(0);
     this.trial(`${hit ? 'Yes.' : `No, it was ${this.order.indexOf(0) + 1}.`} ${this.right} of ${this.trials} right; `
-      + `guessing does as well ${chance === '1.0e+2' ? '100' : chance} % of the time. `);
+      + `guessing does as well ${chance} % of the time. `);
     this.quiz.querySelector('.guess').focus();
   }
 });

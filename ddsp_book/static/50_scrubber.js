@@ -86,8 +86,8 @@ define('ddsp-scrubber', class extends Deck {
     const warp = steps[steps.length >> 1] < last / 5 ? Math.log1p : (s) => s;
     const values = losses.map(([, loss]) => loss), low = Math.min(...values), high = Math.max(...values);
     const log = low > 0 && high / low > 20, f = log ? Math.log : (v) => v;
-    const base = log ? f(low) : Math.min(0, low), span = f(high) - base || 1;
-    const left = 12, right = w - 12, top = 14, bottom = height - 24;
+    const base = f(low), span = f(high) - base || 1;
+    const left = 12, right = w - 7, top = 14, bottom = height - 24;
     return {
       low, high, log, left, right, top, bottom,
       x: (s) => left + (right - left) * warp(s) / warp(last),
@@ -108,11 +108,13 @@ define('ddsp-scrubber', class extends Deck {
     const text = (content, at, className) => svg('text', { ...at, class: className || '' }, content);
     const path = this.losses.map(([s, v], i) => `${i ? 'L' : 'M'}${x(s).toFixed(1)} ${y(v).toFixed(1)}`).join('');
     const parts = [
+      text(compact(high), { x: 2, y: top + 4, 'text-anchor': 'end' }),
+      text(log ? 'log' : '', { x: 2, y: (top + bottom) / 2 + 4, 'text-anchor': 'end' }),
+      text(compact(low), { x: 2, y: bottom + 4, 'text-anchor': 'end' }),
       svg('path', { class: 'ground', d: `M${left} ${bottom}H${right}` }),
       svg('path', { class: 'fill', d: `${path}V${bottom}H${x(this.losses[0][0])}Z` }),
       svg('path', { class: 'loss', d: path }),
       svg('path', { class: 'now', d: `M${x(heard)} ${top - 8}V${bottom}` }),
-      text(`${this.lossLabel}${log ? ', log' : ''}: ${compact(high)} → ${compact(low)}`, { x: right, y: top, 'text-anchor': 'end' }),
     ];
     let free = -1e9;  // labels only where there is room for them
     this.steps.forEach((s, i) => {

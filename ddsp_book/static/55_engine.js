@@ -34,7 +34,9 @@ const workletText = () => `
 const loaded = new WeakMap();  // context → promise; a processor's name can be registered only once
 async function synthNode(context, processorOptions) {
   if (!loaded.has(context)) {
-    const url = URL.createObjectURL(new Blob([workletText()], { type: 'text/javascript' }));
+    const url = location.protocol === 'file:'  // where blobs belong to nobody and may not be loaded
+      ? `data:text/javascript,${encodeURIComponent(workletText())}`
+      : URL.createObjectURL(new Blob([workletText()], { type: 'text/javascript' }));
     loaded.set(context, context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url)));
   }
   await loaded.get(context);

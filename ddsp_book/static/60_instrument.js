@@ -60,7 +60,7 @@ class Knob {
       this.say();
       onchange(this);
     };
-    this.node = h('label.knob', {}, h('span', {}, spec.label), this.input, this.readout);
+    this.node = h('label.knob', {}, h('span', {}, spec.label), this.readout, this.input);
     this.reset();
   }
   reset() {
@@ -154,8 +154,6 @@ class Instrument extends Widget {
     this.panel.onkeydown = (e) => this.computerKey(e, true);
     this.panel.onkeyup = (e) => this.computerKey(e, false);
     this.panel.addEventListener('focusout', (e) => { if (!this.shadowRoot.contains(e.relatedTarget)) this.silence(); });
-    addEventListener('blur', () => this.silence());
-    document.addEventListener('visibilitychange', () => { if (document.hidden) this.silence(); });
 
     this.heading = h('b', {});
     this.status = h('span.status', { role: 'status' });
@@ -190,7 +188,6 @@ class Instrument extends Widget {
     root.append(this.panel);
     this.reset();
     new ResizeObserver(() => this.draw()).observe(this.scope);
-    onTheme(() => this.draw());
   }
 
   knob(name) { return this.controls.find((k) => k.name === name).value; }
@@ -229,6 +226,7 @@ class Instrument extends Widget {
     if (this.engine) this.engine.setVolume(this.knob('volume'));
     this.changedBy = false;
     this.say('');
+    this.aim();
     this.draw();
   }
 
@@ -290,6 +288,7 @@ class Instrument extends Widget {
     this.piano.mark(midi, 1);
     this.engine.call('noteOn', id, noteHz(midi), velocity);
     this.say(`${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`);
+    this.aim();
     this.animate();
   }
 
@@ -299,6 +298,8 @@ class Instrument extends Widget {
     this.held.delete(id);
     this.engine.call('noteOff', id);
   }
+
+  aim() {}  // the note that is shown has changed
 
   silence() { for (const id of [...this.held.keys()]) this.noteOff(id); }
 
@@ -333,7 +334,9 @@ class Instrument extends Widget {
     }
   }
 
-  disconnectedCallback() {
+  left() { this.silence(); }
+  redraw() { this.draw(); }
+  stop() {
     if (!this.engine) return;
     this.silence();
     this.engine.close();
@@ -362,7 +365,7 @@ class Instrument extends Widget {
   }
 
   draw() {
-    if (this.running || !this.scope.clientWidth || !this.controls) return;
+    if (this.running || !this.controls || !this.scope.clientWidth) return;
     this.drawSound(this.sketch(4096, noteHz(this.midi)), 0.55);
   }
 

@@ -119,6 +119,11 @@ class Hybrid extends Instrument {
     call('setRelease', this.knob('release'));
   }
 
+  aim() {  // which harmonics this note leaves room for below half the sample rate
+    const { fs } = this.patch.values, f0 = noteHz(this.midi);
+    this.bars.bars.forEach((bar, k) => bar.classList.toggle('beyond', (k + 1) * f0 >= fs / 2));
+  }
+
   // The same sum as in HybridSynth: mix·wet + (1 − mix)·dry, as one impulse response.
   bake() {
     const { noise_fir, reverb_ir } = this.patch.values, mix = this.knob('reverb'), noise = this.knob('noise');
