@@ -282,6 +282,25 @@ def test_the_harmonics_are_sliders(page):
     saved = json.loads(page.js("return document.getElementById('hybrid').patchText()"))
     assert saved == make_patch()
 
+def test_a_mouse_plays_keys_and_draws_harmonics(page):
+    from selenium.webdriver import ActionChains
+    inside = lambda selector: page.js("const e = document.getElementById('hybrid').shadowRoot.querySelector(arguments[0]); e.scrollIntoView({block: 'center'}); return e", selector)
+    do = lambda: ActionChains(page.driver, duration=20)
+    page.js("""const synth = document.getElementById('hybrid'), noteOn = synth.noteOn;
+        window.played = [];
+        synth.noteOn = function (id, midi, velocity) { played.push(midi); noteOn.call(synth, id, midi, velocity); }""")
+    white = lambda midi: inside(f'[data-midi="{midi}"]')
+    do().click_and_hold(white(62)).move_to_element(white(64)).release().perform()  # a finger slides over the keys
+    played = page.js("return played")
+    assert played[0] == 62 and played[-1] == 64
+    assert page.js("delete document.getElementById('hybrid').noteOn; return document.getElementById('hybrid').held.size") == 0
+    amps = "return document.getElementById('hybrid').bars.amps"
+    before = np.array(page.js(amps))
+    do().move_to_element_with_offset(inside(".bars"), -100, 0).click_and_hold().move_by_offset(200, -40).release().perform()
+    changed = np.flatnonzero(np.array(page.js(amps)) != before)
+    assert len(changed) > 5 and np.all(np.diff(changed) == 1)  # one stroke, without gaps
+    page.click("hybrid", ".word")
+
 def test_patches_are_checked_before_they_sound(page):
     said = "return document.getElementById('hybrid').shadowRoot.querySelector('.status').textContent"
     def opened(text):

@@ -82,7 +82,7 @@ define('ddsp-ab', class extends Deck {
     this.label();
     this.choose(0);
     const guesses = this.order.map((_, i) => h('button.guess', { type: 'button', onclick: () => this.guess(i) }, `${i + 1}`));
-    this.quiz.replaceChildren(h('p', {}, verdict, h('span.question', {}, `Which one is “${this.tracks[0].name}”? `), ...guesses));
+    this.quiz.replaceChildren(h('p', {}, verdict, `Which one is “${this.tracks[0].name}”? `, h('span.guesses', {}, ...guesses)));
   }
 
   guess(i) {

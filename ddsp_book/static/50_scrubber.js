@@ -87,7 +87,8 @@ define('ddsp-scrubber', class extends Deck {
     const values = losses.map(([, loss]) => loss), low = Math.min(...values), high = Math.max(...values);
     const log = low > 0 && high / low > 20, f = log ? Math.log : (v) => v;
     const base = f(low), span = f(high) - base || 1;
-    const left = 12, right = w - 7, top = 14, bottom = height - 24;
+    const left = this.display.screen.offsetLeft - this.curve.offsetLeft;  // in line with the waveform below
+    const right = w - 7, top = 14, bottom = height - 24;
     return {
       low, high, log, left, right, top, bottom,
       x: (s) => left + (right - left) * warp(s) / warp(last),
@@ -108,9 +109,9 @@ define('ddsp-scrubber', class extends Deck {
     const text = (content, at, className) => svg('text', { ...at, class: className || '' }, content);
     const path = this.losses.map(([s, v], i) => `${i ? 'L' : 'M'}${x(s).toFixed(1)} ${y(v).toFixed(1)}`).join('');
     const parts = [
-      text(compact(high), { x: 2, y: top + 4, 'text-anchor': 'end' }),
-      text(log ? 'log' : '', { x: 2, y: (top + bottom) / 2 + 4, 'text-anchor': 'end' }),
-      text(compact(low), { x: 2, y: bottom + 4, 'text-anchor': 'end' }),
+      text(compact(high), { x: left - 9, y: top + 4, 'text-anchor': 'end' }),
+      text(log ? 'log' : '', { x: left - 9, y: (top + bottom) / 2 + 4, 'text-anchor': 'end' }),
+      text(compact(low), { x: left - 9, y: bottom + 4, 'text-anchor': 'end' }),
       svg('path', { class: 'ground', d: `M${left} ${bottom}H${right}` }),
       svg('path', { class: 'fill', d: `${path}V${bottom}H${x(this.losses[0][0])}Z` }),
       svg('path', { class: 'loss', d: path }),
@@ -122,8 +123,8 @@ define('ddsp-scrubber', class extends Deck {
       parts.push(svg('circle', { cx: x(s), cy: y(loss), r: on ? 6.5 : 4, class: on ? 'mark on' : 'mark' }));
       const lastLabel = x(this.steps.at(-1)) - 4 * String(this.steps.at(-1)).length - 6;
       if (i === this.steps.length - 1 || (x(s) - wide > free && x(s) + wide < lastLabel)) {
-        const anchor = x(s) - wide < 2 ? 'start' : x(s) + wide > right + 10 ? 'end' : 'middle';
-        const at = anchor === 'start' ? left - 10 : anchor === 'end' ? right + 10 : x(s);
+        const anchor = x(s) - wide < left - 12 ? 'start' : x(s) + wide > right + 7 ? 'end' : 'middle';
+        const at = anchor === 'start' ? left - 3 : anchor === 'end' ? right + 7 : x(s);
         parts.push(text(String(s), { x: at, y: bottom + 18, 'text-anchor': anchor }, on ? 'on' : ''));
         free = x(s) + wide + 6;
       }

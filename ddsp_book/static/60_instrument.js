@@ -160,8 +160,12 @@ class Instrument extends Widget {
     this.scope = h('canvas.scope', { role: 'img', 'aria-label': 'Oscilloscope' });
     this.spectrum = h('canvas.spectrum', { role: 'img', 'aria-label': 'Spectrum' });
     this.piano = new Piano((id, midi, velocity) => this.noteOn(id, midi, velocity), (id) => this.noteOff(id));
-    this.load(JSON.parse(this.querySelector('script[type="application/json"]').textContent));
-    this.controls = [...this.knobs(), volume].map((spec) => new Knob(spec, (k) => { k.set(k.value); this.edited(); }));
+    const patches = [...this.querySelectorAll('script[type="application/json"]')].map((s) => JSON.parse(s.textContent));
+    this.load(patches[0]);
+    const presets = patches.length < 2 ? null : h('select', {
+      'aria-label': 'Preset', onchange: (e) => this.open(JSON.stringify(patches[e.target.value])),
+    }, ...patches.map((p, i) => h('option', { value: i }, String(p.name || `Preset ${i + 1}`))));
+    this.controls = [...this.knobs(), volume].map((spec) => new Knob(spec, (k) => { k.set(k.value); this.draw(); }));
 
     this.file = h('input', { type: 'file', accept: '.json,application/json', hidden: true, 'aria-label': 'Patch file' });
     this.file.onchange = async () => {
@@ -171,7 +175,7 @@ class Instrument extends Widget {
     };
     const button = (label, onclick) => h('button.word', { type: 'button', onclick }, label);
     this.panel.append(
-      h('div.bar', {}, this.heading, this.status),
+      h('div.bar', {}, this.heading, presets, this.status),
       h('div.views', {}, this.scope, this.spectrum),
       this.face(),
       h('div.knobs', {}, ...this.controls.map((k) => k.node)),
@@ -196,7 +200,6 @@ class Instrument extends Widget {
   // --- patches
   load(patch) {
     this.patch = validatePatch(patch, this.constructor.synth);
-    this.original = JSON.stringify(patch, null, 1);
     this.heading.textContent = typeof patch.name === 'string' ? patch.name.slice(0, 120) : '';
     const midi = Math.round(69 + 12 * Math.log2((patch.values.f0_hz || 440) / 440));
     this.midi = clamp(midi, 0, 127);
@@ -224,23 +227,17 @@ class Instrument extends Widget {
     this.resetFace();
     if (this.engine) this.configure((...message) => this.engine.call(...message));
     if (this.engine) this.engine.setVolume(this.knob('volume'));
-    this.changedBy = false;
     this.say('');
     this.aim();
-    this.draw();
-  }
-
-  edited() {
-    this.changedBy = true;
     this.draw();
   }
 
   // The patch as it sounds now: knobs are baked into its values, so that Python plays the same.
   // An edited patch no longer carries the checksum of the learned one.
   patchText() {
-    if (!this.changedBy) return this.original;
-    const { sha256, ...rest } = this.patch;
-    return JSON.stringify({ ...rest, name: `${rest.name || 'Patch'} (edited)`, values: { ...this.patch.values, ...this.bake() } }, null, 1);
+    const { sha256, ...patch } = this.patch, values = { ...patch.values, ...this.bake() };
+    const same = JSON.stringify(values) === JSON.stringify(patch.values);
+    return JSON.stringify(same ? this.patch : { ...patch, name: `${patch.name || 'Patch'} (edited)`, values }, null, 1);
   }
 
   fileName() { return (this.heading.textContent.replace(/[^\w-]+/g, '_') || 'patch').slice(0, 60); }

@@ -29,12 +29,13 @@ class Bars {
     this.node.onpointermove = (e) => { if (this.down) paintTo(e); };
     this.node.onpointerup = this.node.onpointercancel = () => { this.down = false; };
     this.node.onkeydown = (e) => {
-      const k = this.bars.indexOf(e.target), step = e.shiftKey ? 1 / 72 : 3 / 72;
+      const k = this.sliders.indexOf(e.target), step = e.shiftKey ? 1 / 72 : 3 / 72;
       if (k < 0 || e.ctrlKey || e.metaKey || e.altKey) return;
       const act = {
         ArrowLeft: () => this.focus(k - 1), ArrowRight: () => this.focus(k + 1),
         ArrowUp: () => this.set(k, this.heights[k] + step), ArrowDown: () => this.set(k, this.heights[k] - step),
-        Home: () => this.set(k, 0), End: () => this.set(k, 1), PageUp: () => this.focus(0), PageDown: () => this.focus(this.bars.length - 1),
+        Home: () => this.set(k, 0), End: () => this.set(k, 1),
+        PageUp: () => this.set(k, this.heights[k] + 4 * step), PageDown: () => this.set(k, this.heights[k] - 4 * step),
       }[e.key];
       if (!act) return;
       e.preventDefault();
@@ -49,14 +50,14 @@ class Bars {
     this.amps = amps.slice();
     this.top = Math.max(1e-4, ...amps.map(Math.abs)) * 1.41;
     this.heights = [];
-    this.bars = amps.map((_, k) => h('div.harmonic', {
+    this.sliders = amps.map((_, k) => h('div.harmonic', {
       role: 'slider', tabindex: k ? -1 : 0, 'aria-label': `Harmonic ${k + 1}`, 'aria-orientation': 'vertical',
       'aria-valuemin': FLOOR_DB, 'aria-valuemax': 0,
     }));
-    this.node.replaceChildren(...this.bars);
+    this.node.replaceChildren(...this.sliders);
     amps.forEach((a, k) => {
       this.show(k, this.height(a));
-      this.bars[k].style.setProperty('--learned', this.heights[k]);
+      this.sliders[k].style.setProperty('--learned', this.heights[k]);
     });
   }
 
@@ -73,16 +74,16 @@ class Bars {
   show(k, height) {
     const text = height ? `${(FLOOR_DB * (1 - height)).toFixed(0).replace('-', '−')} dB` : 'silent';
     this.heights[k] = height;
-    this.bars[k].style.setProperty('--height', height);
-    this.bars[k].setAttribute('aria-valuenow', (FLOOR_DB * (1 - height)).toFixed(1));
-    this.bars[k].setAttribute('aria-valuetext', text);
-    this.bars[k].title = `Harmonic ${k + 1}: ${text}`;
+    this.sliders[k].style.setProperty('--height', height);
+    this.sliders[k].setAttribute('aria-valuenow', (FLOOR_DB * (1 - height)).toFixed(1));
+    this.sliders[k].setAttribute('aria-valuetext', text);
+    this.sliders[k].title = `Harmonic ${k + 1}: ${text}`;
   }
 
   focus(k) {
-    k = clamp(k, 0, this.bars.length - 1);
-    this.bars.forEach((bar, j) => { bar.tabIndex = j === k ? 0 : -1; });
-    this.bars[k].focus({ preventScroll: true });
+    k = clamp(k, 0, this.sliders.length - 1);
+    this.sliders.forEach((bar, j) => { bar.tabIndex = j === k ? 0 : -1; });
+    this.sliders[k].focus({ preventScroll: true });
   }
 }
 
@@ -100,7 +101,7 @@ class Hybrid extends Instrument {
   face() {
     this.bars = new Bars((k, amp) => {
       if (this.engine) this.engine.call('setHarmonic', k, amp);
-      this.edited();
+      this.draw();
     });
     return h('div.face', {}, this.bars.node,
       h('div.scale', { 'aria-hidden': 'true' }, h('span', {}, 'Harmonic 1'), h('span', {}, 'drag to draw'), this.count = h('span', {})));
@@ -121,7 +122,7 @@ class Hybrid extends Instrument {
 
   aim() {  // which harmonics this note leaves room for below half the sample rate
     const { fs } = this.patch.values, f0 = noteHz(this.midi);
-    this.bars.bars.forEach((bar, k) => bar.classList.toggle('beyond', (k + 1) * f0 >= fs / 2));
+    this.bars.sliders.forEach((bar, k) => bar.classList.toggle('beyond', (k + 1) * f0 >= fs / 2));
   }
 
   // The same sum as in HybridSynth: mix·wet + (1 − mix)·dry, as one impulse response.
