@@ -64,7 +64,8 @@ def digest(path): return _digest(path, path.stat().st_mtime_ns)
 def dependencies(nb):
     "One hash over all that decides a notebook's outputs besides its own code: modules, recordings, widgets."
     files = closure("\n".join(directives(text(c))[1] for c in code_cells(nb)))
-    if files: files |= {p for d in ("data", "static") for p in (PACKAGE / d).rglob("*") if p.is_file()}
+    if files: files |= {p for d in ("data", "static") for p in (PACKAGE / d).rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    files |= {ROOT / "constraints.txt"}
     return hashlib.sha256("".join(f"{p.relative_to(ROOT).as_posix()} {digest(p)}\n" for p in sorted(files)).encode()).hexdigest()
 
 

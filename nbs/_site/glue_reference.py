@@ -1,5 +1,5 @@
 """Pages that the package writes about itself: the API reference and the list of recordings."""
-import inspect, json, re
+import html, inspect, json, re, shutil
 from pathlib import Path
 
 from fastcore.docments import docments
@@ -61,8 +61,30 @@ Written in the chapter {{doc}}`/{doc}`.
     return "\n".join(sections)
 
 
+LICENCES = {"CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/", "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+            "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/"}
+
+
 def recordings(app):
-    return "Nothing yet."
+    "Every recording, to play, with whom to thank. The files are copied beside the page and load when played."
+    from ddsp_book.audio import examples
+    entries = []
+    for row in examples():
+        said = {key: html.escape(value) for key, value in row.items()}
+        licence = said["licence"].replace("-", " ", 1) if row["licence"].startswith("CC-BY") else said["licence"]
+        if row["licence"] in LICENCES: licence = f'<a href="{LICENCES[row["licence"]]}">{licence}</a>'
+        what = ", ".join(filter(None, [said["instrument"].replace("_", " "), said["note"], f"{float(row['duration_s']):.1f} s"]))
+        entries.append(f"""<li id="{said['name']}"><p><b><code>{said['name']}</code></b> {what}. {licence}.</p>
+<audio controls preload="none" src="../_static/recordings/{said['name']}.flac" aria-label="{what}"></audio>
+<p class="credit">{said['attribution']}. Source: {said['source']}. Changes: {said['changes']}.</p></li>""")
+    return '<ul class="recordings">\n' + "\n".join(entries) + "\n</ul>"
+
+
+def copy_recordings(app, error):
+    if error is None and app.builder.format == "html":
+        there = Path(app.outdir, "_static", "recordings")
+        there.mkdir(parents=True, exist_ok=True)
+        for path in (PACKAGE / "data" / "audio").glob("*.flac"): shutil.copy2(path, there)
 
 
 def on_source(app, docname, source):
@@ -79,3 +101,4 @@ def setup(app):
     app.connect("source-read", on_source)
     app.connect("env-get-outdated", outdated)
     app.connect("autodoc-process-docstring", describe)
+    app.connect("build-finished", copy_recordings)
