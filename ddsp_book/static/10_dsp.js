@@ -155,11 +155,21 @@ function makeDSP() {
     }
   }
 
+  // --- how a note was played: pitch and loudness, known every few samples, for each of n -------------
+  const performance = ({ values, performance: p }, n) => {
+    const curve = (points) => Float64Array.from({ length: n }, (_, i) => {
+      const at = i / p.every, k = Math.floor(at), last = points.length - 1;
+      return k >= last ? points[last] : points[k] + (at - k) * (points[k + 1] - points[k]);
+    });
+    return p ? { f0: curve(p.f0_hz), gain: curve(p.gain) } : { f0: values.f0_hz, gain: null };
+  };
+
   // --- one note of the hybrid synth: harmonics + filtered noise, through a gate ----------------------
-  // `timbre` = {amps, noiseLevel} is shared by all notes and may change while they sound.
+  // `timbre` = {amps, noiseLevel} is shared by all notes and may change while they sound. Pitch is a
+  // number or one per sample; `gain` is one per sample or nothing. Curves hold their last value.
   class HybridVoice {
-    constructor(values, timbre, f0, { velocity = 1, attackS = 0, seed = values.noise_seed } = {}) {
-      Object.assign(this, { timbre, f0, velocity, seed, fs: values.fs });
+    constructor(values, timbre, f0, { gain = null, velocity = 1, attackS = 0, seed = values.noise_seed } = {}) {
+      Object.assign(this, { timbre, f0, gain, velocity, seed, fs: values.fs });
       this.hiss = new Convolver(values.noise_fir);
       this.n = 0;         // samples since note-on; also the index into the noise
       this.theta = 0;     // phase of the fundamental, in cycles
@@ -176,13 +186,13 @@ function makeDSP() {
 
     // Adds samples [from, to) of this note to `out`.
     add(out, from, to) {
-      const { fs, f0, seed, hiss, velocity } = this, { amps, noiseLevel } = this.timbre;
+      const { fs, f0, gain, seed, hiss, velocity } = this, { amps, noiseLevel } = this.timbre;
       for (let i = from; i < to && !this.over; i++) {
-        const f = typeof f0 === 'number' ? f0 : f0[this.n];
+        const f = typeof f0 === 'number' ? f0 : f0[Math.min(this.n, f0.length - 1)];
         let x = noiseLevel * hiss.tick(noise(this.n, seed));
         const theta = this.theta, audible = Math.min(amps.length, Math.ceil(fs / 2 / f) - 1);
         for (let k = 1; k <= audible; k++) x += amps[k - 1] * sine(k * theta);
-        out[i] += velocity * this.gate * x;
+        out[i] += velocity * this.gate * (gain ? gain[Math.min(this.n, gain.length - 1)] * x : x);
         this.gate = Math.min(1, Math.max(0, this.gate + this.slope));
         this.theta = (theta + f / fs) % 1;
         this.n++;
@@ -195,6 +205,7 @@ function makeDSP() {
   class HybridSynth {
     constructor(patch) {
       const v = this.values = patch.values;
+      this.patch = patch;
       this.goal = { amps: Float64Array.from(v.harmonic_amps), noiseLevel: 1, mix: 1 };
       this.timbre = { amps: this.goal.amps.slice(), noiseLevel: 1, mix: 1 };
       this.attackS = this.releaseS = 0;
@@ -204,14 +215,18 @@ function makeDSP() {
       this.setReverbIR(v.reverb_ir);
     }
 
-    noteOn(id, f0Hz, velocity = 1) {
+    noteOn(id, f0Hz, velocity = 1, gain = null) {
       this.noteOff(id);
       // Each note hears its own stretch of noise, or a chord's noises would add up like one loud one.
       const seed = this.values.noise_seed + this.started++;
-      const voice = new HybridVoice(this.values, this.timbre, f0Hz, { velocity, seed, attackS: this.attackS });
+      const voice = new HybridVoice(this.values, this.timbre, f0Hz, { gain, velocity, seed, attackS: this.attackS });
       const held = this.voices.filter((v) => !v.released);
       if (held.length >= HybridSynth.VOICES) held[0].release(0.005);
       this.voices.push(Object.assign(voice, { id }));
+    }
+    perform(id) {  // the note as it was played when it was learned
+      const { f0, gain } = performance(this.patch, this.values.N);
+      this.noteOn(id, f0, 1, gain);
     }
     noteOff(id) {
       for (const v of this.voices) if (v.id === id && !v.released) v.release(this.releaseS);
@@ -224,6 +239,7 @@ function makeDSP() {
     setAttack(s) { this.attackS = s; }
     setRelease(s) { this.releaseS = s; }
     setReverbIR(ir) {
+      if (!ir.length) ir = [1];  // a patch without a room
       this.reverb = new Convolver(ir);
       this.energy = Math.sqrt(ir.reduce((sum, h) => sum + h * h, 0));  // keeps the dry sound as loud
       this.ring = ir.length;
@@ -253,9 +269,12 @@ function makeDSP() {
   HybridSynth.VOICES = 12;
 
   // One note exactly as the patch describes it, block by block: what the Python runtime is compared with.
-  const renderHybrid = ({ values }, f0Hz, n, blockSize = 128) => {
+  // Without a pitch: as it was played when it was learned.
+  const renderHybrid = (patch, f0Hz, n = patch.values.N, blockSize = 128) => {
+    const { values } = patch, { f0, gain } = f0Hz == null ? performance(patch, n) : { f0: f0Hz, gain: null };
     const timbre = { amps: Float64Array.from(values.harmonic_amps), noiseLevel: 1 };
-    const voice = new HybridVoice(values, timbre, f0Hz), reverb = new Convolver(values.reverb_ir);
+    const voice = new HybridVoice(values, timbre, f0, { gain });
+    const reverb = new Convolver(values.reverb_ir.length ? values.reverb_ir : [1]);
     const out = new Float64Array(n);
     for (let from = 0; from < n; from += blockSize) {
       const to = Math.min(n, from + blockSize);

@@ -23,12 +23,12 @@ function validatePatch(patch, synth) {
       fail(`${name}: expected a number from ${low} to ${high}, found ${JSON.stringify(v[name])}.`);
     }
   };
-  const list = (name, most, length) => {
-    const x = v[name], what = length === undefined ? `1 to ${most}` : length;
-    if (!Array.isArray(x) || !x.length || x.length > most || (length !== undefined && x.length !== length)) {
+  const list = (name, most, length, v = patch.values) => {
+    const x = v[name], what = length === undefined ? `up to ${most}` : length;
+    if (!Array.isArray(x) || x.length > most || (length !== undefined && x.length !== length)) {
       fail(`${name}: expected ${what} numbers, found ${Array.isArray(x) ? x.length : JSON.stringify(x)}.`);
     }
-    const bad = x.findIndex((e) => typeof e !== 'number' || !(Math.abs(e) <= 1e3));
+    const bad = x.findIndex((e) => typeof e !== 'number' || !(Math.abs(e) <= 1e5));
     if (bad >= 0) fail(`${name}: number ${bad + 1} is ${JSON.stringify(x[bad])}.`);
   };
   number('fs', 8000, 96000);
@@ -38,6 +38,12 @@ function validatePatch(patch, synth) {
     list('harmonic_amps', 512, v.K_harm);
     list('noise_fir', 8192, v.M_noise);
     list('reverb_ir', 10 * v.fs, v.L_reverb);
+    number('N', 1, 600 * v.fs);
+    const p = patch.performance;
+    if (!p) return;
+    list('f0_hz', 1e5, undefined, p);
+    list('gain', 1e5, undefined, p);
+    if (!(p.every >= 1) || !p.gain.length || !p.f0_hz.every((f) => f > 0)) fail('performance: expected positive pitches, gains, and how many samples lie between them.');
   } }[synth];
   check();
   return patch;
@@ -148,6 +154,7 @@ class Piano {
 class Instrument extends Widget {
   build(root) {
     this.held = new Map();  // id → midi: what sounds now
+    this.performButton = h('button.word', { type: 'button', onclick: () => this.perform() }, 'Play it as it was played');
     this.midi = 69;         // the last note: what the pictures and the recording show
     const volume = { name: 'volume', label: 'Volume', low: 0, high: 1, default: 0.8, text: percent, set: (v) => this.engine && this.engine.setVolume(v) };
     this.panel = h('div.deck.instrument', { role: 'group', 'aria-label': this.getAttribute('caption') || 'Synthesizer' });
@@ -160,11 +167,11 @@ class Instrument extends Widget {
     this.scope = h('canvas.scope', { role: 'img', 'aria-label': 'Oscilloscope' });
     this.spectrum = h('canvas.spectrum', { role: 'img', 'aria-label': 'Spectrum' });
     this.piano = new Piano((id, midi, velocity) => this.noteOn(id, midi, velocity), (id) => this.noteOff(id));
-    const patches = [...this.querySelectorAll('script[type="application/json"]')].map((s) => JSON.parse(s.textContent));
-    this.load(patches[0]);
-    const presets = patches.length < 2 ? null : h('select', {
-      'aria-label': 'Preset', onchange: (e) => this.open(JSON.stringify(patches[e.target.value])),
-    }, ...patches.map((p, i) => h('option', { value: i }, String(p.name || `Preset ${i + 1}`))));
+    const texts = [...this.querySelectorAll('script[type="application/json"]')].map((s) => s.textContent);
+    this.load(texts[0]);
+    const presets = texts.length < 2 ? null : h('select', {
+      'aria-label': 'Preset', onchange: (e) => this.open(texts[e.target.value]),
+    }, ...texts.map((text, i) => h('option', { value: i }, String(JSON.parse(text).name || `Preset ${i + 1}`))));
     this.controls = [...this.knobs(), volume].map((spec) => new Knob(spec, (k) => { k.set(k.value); this.draw(); }));
 
     this.file = h('input', { type: 'file', accept: '.json,application/json', hidden: true, 'aria-label': 'Patch file' });
@@ -183,7 +190,7 @@ class Instrument extends Widget {
         h('button.octave', { type: 'button', 'aria-label': 'Octave down', title: 'Octave down (Z)', onclick: () => this.piano.shift(-1) }, '‹'),
         this.piano.node,
         h('button.octave', { type: 'button', 'aria-label': 'Octave up', title: 'Octave up (X)', onclick: () => this.piano.shift(1) }, '›')),
-      h('div.footer', {}, this.caption(), h('span.tools', {},
+      h('div.footer', {}, this.caption(), h('span.tools', {}, this.performButton,
         button('Reset', () => this.reset()),
         button('Open patch', () => this.file.click()),
         button('Save patch', () => this.download(`${this.fileName()}.json`, new Blob([this.patchText()], { type: 'application/json' }))),
@@ -198,8 +205,12 @@ class Instrument extends Widget {
   say(message) { this.status.textContent = message; }
 
   // --- patches
-  load(patch) {
+  load(text) {
+    let patch;
+    try { patch = JSON.parse(text); } catch (error) { throw new Error('This file is not JSON.'); }
     this.patch = validatePatch(patch, this.constructor.synth);
+    this.source = text;
+    this.performButton.hidden = !patch.performance;
     this.heading.textContent = typeof patch.name === 'string' ? patch.name.slice(0, 120) : '';
     const midi = Math.round(69 + 12 * Math.log2((patch.values.f0_hz || 440) / 440));
     this.midi = clamp(midi, 0, 127);
@@ -210,11 +221,9 @@ class Instrument extends Widget {
   }
 
   open(text) {
-    let patch;
     try {
-      try { patch = JSON.parse(text); } catch (error) { throw new Error('This file is not JSON.'); }
       this.silence();
-      this.load(patch);
+      this.load(text);
       this.reset();
       this.say('Opened.');
     } catch (error) {
@@ -232,12 +241,12 @@ class Instrument extends Widget {
     this.draw();
   }
 
-  // The patch as it sounds now: knobs are baked into its values, so that Python plays the same.
-  // An edited patch no longer carries the checksum of the learned one.
+  // The patch as it sounds now: knobs are baked into its values, so that Python plays the same. An
+  // edited patch no longer carries the checksum of the learned one; an unedited one is the same text.
   patchText() {
     const { sha256, ...patch } = this.patch, values = { ...patch.values, ...this.bake() };
     const same = JSON.stringify(values) === JSON.stringify(patch.values);
-    return JSON.stringify(same ? this.patch : { ...patch, name: `${patch.name || 'Patch'} (edited)`, values }, null, 1);
+    return same ? this.source : JSON.stringify({ ...patch, name: `${patch.name || 'Patch'} (edited)`, values }, null, 1);
   }
 
   fileName() { return (this.heading.textContent.replace(/[^\w-]+/g, '_') || 'patch').slice(0, 60); }
@@ -253,7 +262,7 @@ class Instrument extends Widget {
     const { fs } = this.patch.values, synth = new DSP.synths[this.constructor.synth](this.patch);
     this.configure((method, ...values) => synth[method](...values));
     const hold = new Float32Array(Math.round(holdS * fs)), tail = new Float32Array(Math.round((this.knob('release') + 1) * fs));
-    synth.process(new Float32Array(fs));  // a silent second, in which the knobs reach their places
+    synth.process(new Float32Array(Math.round(fs)));  // a silent second, in which the knobs reach their places
     synth.noteOn('wav', noteHz(this.midi), 1);
     synth.process(hold);
     synth.noteOff('wav');
@@ -276,17 +285,24 @@ class Instrument extends Widget {
     } else output(this.patch.values.fs);  // resumes, should the browser have suspended it
   }
 
-  noteOn(id, midi, velocity = 0.8) {
+  noteOn(id, midi, velocity = 0.8, message = ['noteOn', id, noteHz(midi), velocity]) {
     if (midi < 0 || midi > 127) return;
     this.wake();
     this.noteOff(id);
     this.held.set(id, midi);
     this.midi = midi;
     this.piano.mark(midi, 1);
-    this.engine.call('noteOn', id, noteHz(midi), velocity);
+    this.engine.call(...message);
     this.say(`${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`);
     this.aim();
     this.animate();
+  }
+
+  perform() {
+    const { f0_hz, N, fs } = this.patch.values;
+    this.noteOn('performance', Math.round(69 + 12 * Math.log2(f0_hz / 440)), 1, ['perform', 'performance']);
+    clearTimeout(this.performing);
+    this.performing = setTimeout(() => this.noteOff('performance'), 1000 * N / fs);
   }
 
   noteOff(id) {

@@ -129,7 +129,7 @@ class Hybrid extends Instrument {
   bake() {
     const { noise_fir, reverb_ir } = this.patch.values, mix = this.knob('reverb'), noise = this.knob('noise');
     const ir = reverb_ir.map((x) => mix * x);
-    ir[0] += (1 - mix) * Math.sqrt(reverb_ir.reduce((sum, x) => sum + x * x, 0));
+    if (ir.length) ir[0] += (1 - mix) * Math.sqrt(reverb_ir.reduce((sum, x) => sum + x * x, 0));
     return { harmonic_amps: this.bars.amps.slice(), noise_fir: noise_fir.map((x) => noise * x), reverb_ir: ir };
   }
 
