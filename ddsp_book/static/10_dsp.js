@@ -161,20 +161,22 @@ function makeDSP() {
       const at = i / p.every, k = Math.floor(at), last = points.length - 1;
       return k >= last ? points[last] : points[k] + (at - k) * (points[k + 1] - points[k]);
     });
-    return p ? { f0: curve(p.f0_hz), gain: curve(p.gain) } : { f0: values.f0_hz, gain: null };
+    return p ? { f0: curve(p.f0_hz), gain: curve(p.gain) } : { f0: values.f0_hz, gain: 1 };
   };
 
   // --- one note of the hybrid synth: harmonics + filtered noise, through a gate ----------------------
-  // `timbre` = {amps, noiseLevel} is shared by all notes and may change while they sound. Pitch is a
-  // number or one per sample; `gain` is one per sample or nothing. Curves hold their last value.
+  // `timbre` = {amps, noiseLevel} is shared by all notes and may change while they sound. Pitch and
+  // gain are numbers or curves, one value per sample, that hold their last value.
   class HybridVoice {
-    constructor(values, timbre, f0, { gain = null, velocity = 1, attackS = 0, seed = values.noise_seed } = {}) {
-      Object.assign(this, { timbre, f0, gain, velocity, seed, fs: values.fs });
+    constructor(values, timbre, f0, { gain = 1, velocity = 1, attackS = 0, seed = values.noise_seed } = {}) {
+      const curve = (x) => (typeof x === 'number' ? Float64Array.of(x) : Float64Array.from(x));
+      Object.assign(this, { timbre, f0: curve(f0), gain: curve(gain), velocity, seed, fs: values.fs });
       this.hiss = new Convolver(values.noise_fir);
       this.n = 0;         // samples since note-on; also the index into the noise
       this.theta = 0;     // phase of the fundamental, in cycles
       this.gate = attackS > 0 ? 0 : 1;
-      this.slope = attackS > 0 ? 1 / (attackS * this.fs) : 0;
+      this.slope = attackS > 0 ? 1 / (attackS * this.fs) : 0;  // of the gate, per sample
+      this.released = false;
     }
 
     release(releaseS) {
@@ -186,17 +188,18 @@ function makeDSP() {
 
     // Adds samples [from, to) of this note to `out`.
     add(out, from, to) {
-      const { fs, f0, gain, seed, hiss, velocity } = this, { amps, noiseLevel } = this.timbre;
-      for (let i = from; i < to && !this.over; i++) {
-        const f = typeof f0 === 'number' ? f0 : f0[Math.min(this.n, f0.length - 1)];
-        let x = noiseLevel * hiss.tick(noise(this.n, seed));
-        const theta = this.theta, audible = Math.min(amps.length, Math.ceil(fs / 2 / f) - 1);
+      const { fs, f0, gain, seed, hiss, velocity, slope, released } = this, { amps, noiseLevel } = this.timbre;
+      const lastF0 = f0.length - 1, lastGain = gain.length - 1;
+      let { n, theta, gate } = this;
+      for (let i = from; i < to && !(released && gate <= 0); i++, n++) {
+        const f = f0[Math.min(n, lastF0)], audible = Math.min(amps.length, Math.ceil(fs / 2 / f) - 1);
+        let x = noiseLevel * hiss.tick(noise(n, seed));
         for (let k = 1; k <= audible; k++) x += amps[k - 1] * sine(k * theta);
-        out[i] += velocity * this.gate * (gain ? gain[Math.min(this.n, gain.length - 1)] * x : x);
-        this.gate = Math.min(1, Math.max(0, this.gate + this.slope));
-        this.theta = (theta + f / fs) % 1;
-        this.n++;
+        out[i] += velocity * gate * gain[Math.min(n, lastGain)] * x;
+        gate = Math.min(1, Math.max(0, gate + slope));
+        theta = (theta + f / fs) % 1;
       }
+      Object.assign(this, { n, theta, gate });
     }
   }
 
@@ -215,7 +218,7 @@ function makeDSP() {
       this.setReverbIR(v.reverb_ir);
     }
 
-    noteOn(id, f0Hz, velocity = 1, gain = null) {
+    noteOn(id, f0Hz, velocity = 1, gain = 1) {
       this.noteOff(id);
       // Each note hears its own stretch of noise, or a chord's noises would add up like one loud one.
       const seed = this.values.noise_seed + this.started++;
@@ -271,7 +274,7 @@ function makeDSP() {
   // One note exactly as the patch describes it, block by block: what the Python runtime is compared with.
   // Without a pitch: as it was played when it was learned.
   const renderHybrid = (patch, f0Hz, n = patch.values.N, blockSize = 128) => {
-    const { values } = patch, { f0, gain } = f0Hz == null ? performance(patch, n) : { f0: f0Hz, gain: null };
+    const { values } = patch, { f0, gain } = f0Hz == null ? performance(patch, n) : { f0: f0Hz, gain: 1 };
     const timbre = { amps: Float64Array.from(values.harmonic_amps), noiseLevel: 1 };
     const voice = new HybridVoice(values, timbre, f0, { gain });
     const reverb = new Convolver(values.reverb_ir.length ? values.reverb_ir : [1]);
