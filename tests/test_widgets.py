@@ -262,7 +262,7 @@ def test_typed_notes_sound_and_never_exceed_full_scale(page):
     page.wait("document.getElementById('hybrid').held.size === 1")
     page.wait("document.getElementById('hybrid').engine.kind === 'worklet'")
     assert page.peak(0.4) > 0.05
-    assert "440.0 Hz" in page.js("return document.getElementById('hybrid').shadowRoot.querySelector('.status').textContent")
+    assert "440.0 Hz" in page.js("return document.getElementById('hybrid').shadowRoot.querySelector('.bar').textContent")
     page.js("for (const k of 'ASDFGHJK') press('Key' + k, 'keydown')")
     assert 0.3 < page.peak(0.5) <= 1
     page.js("document.getElementById('hybrid').shadowRoot.activeElement.blur()")  # whoever leaves leaves silence

@@ -49,6 +49,9 @@ function watchPage() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
   const left = () => live.forEach((widget) => widget.left());  // a key let go elsewhere would never end
   addEventListener('blur', left);
+  // Touching is no permission to sound, lifting the finger is: what waits for it starts then.
+  const wake = () => outputs.forEach(({ context }) => { if (context.state === 'suspended') context.resume(); });
+  for (const event of ['pointerup', 'touchend', 'keydown']) addEventListener(event, wake, { capture: true, passive: true });
   document.addEventListener('visibilitychange', () => { if (document.hidden) left(); });
 }
 

@@ -164,6 +164,7 @@ class Instrument extends Widget {
 
     this.heading = h('b', {});
     this.status = h('span.status', { role: 'status' });
+    this.sounding = h('span.status', { 'aria-hidden': 'true' });  // a screen reader should not talk over the music
     this.scope = h('canvas.scope', { role: 'img', 'aria-label': 'Oscilloscope' });
     this.spectrum = h('canvas.spectrum', { role: 'img', 'aria-label': 'Spectrum' });
     this.piano = new Piano((id, midi, velocity) => this.noteOn(id, midi, velocity), (id) => this.noteOff(id));
@@ -182,7 +183,7 @@ class Instrument extends Widget {
     };
     const button = (label, onclick) => h('button.word', { type: 'button', onclick }, label);
     this.panel.append(
-      h('div.bar', {}, this.heading, presets, this.status),
+      h('div.bar', {}, this.heading, presets, this.status, this.sounding),
       h('div.views', {}, this.scope, this.spectrum),
       this.face(),
       h('div.knobs', {}, ...this.controls.map((k) => k.node)),
@@ -202,7 +203,10 @@ class Instrument extends Widget {
   }
 
   knob(name) { return this.controls.find((k) => k.name === name).value; }
-  say(message) { this.status.textContent = message; }
+  say(message) {
+    this.status.textContent = message;
+    this.sounding.textContent = '';
+  }
 
   // --- patches
   load(text) {
@@ -293,7 +297,8 @@ class Instrument extends Widget {
     this.midi = midi;
     this.piano.mark(midi, 1);
     this.engine.call(...message);
-    this.say(`${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`);
+    this.say('');
+    this.sounding.textContent = `${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`;
     this.aim();
     this.animate();
   }
@@ -317,7 +322,7 @@ class Instrument extends Widget {
   silence() { for (const id of [...this.held.keys()]) this.noteOff(id); }
 
   computerKey(e, down) {
-    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (down && (e.ctrlKey || e.metaKey || e.altKey)) return;
     const i = COMPUTER_KEYS.indexOf(e.code), octave = { KeyZ: -1, KeyX: 1 }[e.code];
     if (i < 0 && !octave) return;
     e.preventDefault();
@@ -378,8 +383,11 @@ class Instrument extends Widget {
   }
 
   draw() {
-    if (this.running || !this.controls || !this.scope.clientWidth) return;
-    this.drawSound(this.sketch(4096, noteHz(this.midi)), 0.55);
+    cancelAnimationFrame(this.drawing);  // once per frame, however fast the bars are dragged
+    this.drawing = requestAnimationFrame(() => {
+      if (this.running || !this.controls || !this.scope.clientWidth) return;
+      this.drawSound(this.sketch(4096, noteHz(this.midi)), 0.55);
+    });
   }
 
   drawSound(x, alpha = 1) {
