@@ -11,7 +11,8 @@ from glue import is_public, run_links, settings
 from glue_maths import mathml
 from glue_notebooks import closure, code_cells, dependencies, directives, rewrite, text
 
-LIMIT_BYTES = 1_500_000  # all that one page fetches, fonts and sounds included
+PAGE_BYTES = 1_500_000   # what one page fetches for itself: text, figures, sounds, the widgets' script
+THEME_BYTES = 500_000    # what all pages share: fonts, style, script
 NOTEBOOKS = sorted((ROOT / "nbs").glob("*.ipynb"))
 
 # What a page is like, told by the page itself.
@@ -90,7 +91,10 @@ def visit(browser, url):
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     seen["asked"] = [u for u in asked if not u.startswith(("data:", "blob:", "about:"))]
     fetched = {e["params"]["requestId"]: e["params"]["response"]["url"] for e in events if e["method"] == "Network.responseReceived"}
-    seen["bytes"] = sum(e["params"]["encodedDataLength"] for e in events if e["method"] == "Network.loadingFinished" and not fetched.get(e["params"]["requestId"], "data:").startswith(("data:", "blob:")))
+    sizes = [(fetched.get(e["params"]["requestId"], "data:"), e["params"]["encodedDataLength"]) for e in events if e["method"] == "Network.loadingFinished"]
+    sizes = [(u, n) for u, n in sizes if not u.startswith(("data:", "blob:"))]
+    seen["theme bytes"] = sum(n for u, n in sizes if re.search(r"_static/(fonts/|book\.)", u))
+    seen["bytes"] = sum(n for _, n in sizes) - seen["theme bytes"]
     seen["console"] = [e["message"] for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
     return seen
 
@@ -143,7 +147,9 @@ class TestEveryPage:
     def test_is_legible(self, seen, theme): none_of({name: s["faint"][theme] for name, s in seen.items()})
 
 
-def test_pages_are_light(pages): none_of({name: s["bytes"] for name, s in pages.items() if s["bytes"] > LIMIT_BYTES})
+def test_pages_are_light(pages):
+    none_of({name: (s["bytes"], s["theme bytes"]) for name, s in pages.items() if s["bytes"] > PAGE_BYTES or s["theme bytes"] > THEME_BYTES})
+    assert all(s["bytes"] > 3000 and s["theme bytes"] > 50_000 for s in pages.values())  # else nothing was measured
 def test_there_is_something_to_hear(pages): assert sum(s["players"] for s in pages.values()) >= 3
 
 

@@ -31,6 +31,11 @@ def describe(app, what, name, obj, options, lines):
     if fields: lines.extend(["", *fields, ""])
 
 
+def skip(app, what, name, obj, skipped, options):
+    "Constants are listed where their value says something: numbers, names, not paths of the machine that builds."
+    if what == "module" and not callable(obj) and not isinstance(obj, (int, float, str, tuple)): return True
+
+
 def returned(obj):
     "The comment behind the closing `):` of a signature without annotation, which docments passes over."
     match = re.search(r"^\s*\)\s*:[ \t]*#[ \t]*(.+)$", inspect.getsource(obj), re.M)
@@ -55,6 +60,7 @@ Written in the chapter {{doc}}`/{doc}`.
 ```{{eval-rst}}
 .. automodule:: {module}
    :members:
+   :undoc-members:
    :member-order: bysource
 ```
 """)
@@ -101,4 +107,5 @@ def setup(app):
     app.connect("source-read", on_source)
     app.connect("env-get-outdated", outdated)
     app.connect("autodoc-process-docstring", describe)
+    app.connect("autodoc-skip-member", skip)
     app.connect("build-finished", copy_recordings)
