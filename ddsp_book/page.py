@@ -125,15 +125,17 @@ def scrubber(
 
 # %% ../nbs/00_page.ipynb #021
 def instrument(
-    patch,    # a patch as loaded from its file: a dict with "synth" and "values"
+    patches,  # a patch as loaded from its file (a dict with "synth" and "values"), or a list of them: presets
     caption,  # what one can do with it
 ):
-    "A live synthesizer for `patch`: keyboard, knobs, scope. It needs no kernel."
-    if not re.fullmatch(r"[a-z][a-z0-9]*", str(patch.get("synth"))):
-        raise ValueError(f'patch["synth"]: expected the name of a synth, got {patch.get("synth")!r}')
-    data = json.dumps(patch).replace("<", "\\u003c")
-    return Shown(f'<ddsp-{patch["synth"]} caption="{html.escape(caption)}"><script type="application/json">{data}</script></ddsp-{patch["synth"]}>',
-                 f"Instrument: {caption}")
+    "A live synthesizer for one patch or several: keyboard, knobs, scope. It needs no kernel."
+    patches = [patches] if isinstance(patches, dict) else list(patches)
+    synths = {str(patch.get("synth")) for patch in patches}
+    if len(synths) != 1 or not re.fullmatch(r"[a-z][a-z0-9]*", min(synths)):
+        raise ValueError(f'patches: expected patches for one synth, got {sorted(synths)}')
+    tag = "ddsp-" + synths.pop()
+    data = "".join(f'<script type="application/json">{json.dumps(patch).replace("<", chr(92) + "u003c")}</script>' for patch in patches)
+    return Shown(f'<{tag} caption="{html.escape(caption)}">{data}</{tag}>', f"Instrument: {caption}")
 
 # %% ../nbs/00_page.ipynb #023
 BLUE, ORANGE, GREEN, VIOLET, RED = "#3584c8", "#d9701a", "#2e9e5b", "#a35fc4", "#d9485f"
@@ -207,13 +209,18 @@ def check(
         except Exception as error: return Shown(f"<p>Not yet: <code>{html.escape(call)}</code> raised {html.escape(repr(error))}</p>", f"Not yet: {call} raised {error!r}")
         if got is None or got is ...:
             return Shown(f"<p>Waiting for your <code>{name}</code>.</p>", f"Waiting for your {name}.")
-        if np.shape(got) != np.shape(expected) or not np.allclose(got, expected, tolerance, tolerance):
+        if not _agree(got, expected, tolerance):
             text = f"Not yet: {call} gave {_brief(got)}, expected {_brief(expected)}"
             return Shown(f"<p>{html.escape(text)}</p>", text)
     return Shown(f"<p>Right: {len(cases)} of {len(cases)} cases.</p>", f"Right: {len(cases)} of {len(cases)} cases.")
 
+def _agree(got, expected, tolerance):
+    if isinstance(expected, tuple): return isinstance(got, tuple) and len(got) == len(expected) and all(_agree(*pair, tolerance) for pair in zip(got, expected))
+    return np.shape(got) == np.shape(expected) and np.allclose(got, expected, tolerance, tolerance)
+
 def _brief(value):
     "A value in a few characters, for a message."
+    if isinstance(value, tuple): return f"({', '.join(map(_brief, value))})"
     return f"array{np.shape(value)}" if np.ndim(value) and np.size(value) > 4 else repr(np.asarray(value).tolist() if np.ndim(value) else value)
 
 # %% ../nbs/00_page.ipynb #031
