@@ -161,7 +161,7 @@ function makeDSP() {
       const at = i / p.every, k = Math.floor(at), last = points.length - 1;
       return k >= last ? points[last] : points[k] + (at - k) * (points[k + 1] - points[k]);
     });
-    return p ? { f0: curve(p.f0_hz), gain: curve(p.gain) } : { f0: values.f0_hz, gain: 1 };
+    return p && p.f0_hz.length && p.gain.length ? { f0: curve(p.f0_hz), gain: curve(p.gain) } : { f0: values.f0_hz, gain: 1 };
   };
 
   // --- one note of the hybrid synth: harmonics + filtered noise, through a gate ----------------------

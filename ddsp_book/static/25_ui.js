@@ -49,10 +49,10 @@ function watchPage() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
   const left = () => live.forEach((widget) => widget.left());  // a key let go elsewhere would never end
   addEventListener('blur', left);
+  document.addEventListener('visibilitychange', () => { if (document.hidden) left(); });
   // Touching is no permission to sound, lifting the finger is: what waits for it starts then.
   const wake = () => outputs.forEach(({ context }) => { if (context.state === 'suspended') context.resume(); });
   for (const event of ['pointerup', 'touchend', 'keydown']) addEventListener(event, wake, { capture: true, passive: true });
-  document.addEventListener('visibilitychange', () => { if (document.hidden) left(); });
 }
 
 // Any CSS colour → [r, g, b], by asking a canvas.
@@ -63,8 +63,8 @@ function rgb(colour) {
   return [...g.getImageData(0, 0, 1, 1).data.slice(0, 3)];
 }
 function palette(node) {
-  const style = getComputedStyle(node), of = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
-  return { ink: style.color, accent: of('--ddsp-accent', '#3584c8'), warm: of('--ddsp-warm', '#d9701a') };
+  const style = getComputedStyle(node);
+  return { ink: style.color, accent: style.getPropertyValue('--accent').trim() || '#3584c8' };
 }
 
 // Sizes a canvas to its box in device pixels, then draws in CSS pixels.

@@ -4,8 +4,8 @@ const ROWS = 160;       // frequency resolution of the picture
 const COLUMNS = 900;    // and its resolution in time
 const RANGE_DB = 75;
 
-// Levels in [0, 1], ROWS × columns, from the top frequency down. One row is many dB values' maximum,
-// so that no narrow line is lost.
+// Levels in [0, 1], ROWS × columns, from the top frequency down. A row shows the loudest of the bins
+// that fall into it, so that no narrow line is lost.
 function spectrogram(samples) {
   const n = 1024, bins = n / 2, fft = new DSP.RealFFT(n);
   const columns = Math.min(COLUMNS, Math.max(60, Math.ceil(samples.length / 64)));
@@ -27,7 +27,7 @@ function spectrogram(samples) {
 }
 
 class Display {
-  // host: where colours come from; label: what a screen reader says; onseek(fraction, phase of the drag)
+  // host: where colours come from; label: what a screen reader says; onseek: told where, from 0 to 1
   constructor(host, { label, onseek }) {
     this.host = host;
     this.quiet = h('canvas.wave');
@@ -48,12 +48,10 @@ class Display {
       if (e.button) return;
       this.screen.setPointerCapture(e.pointerId);
       this.dragging = true;
-      onseek(at(e), 'start');
+      onseek(at(e));
     };
-    this.screen.onpointermove = (e) => { if (this.dragging) onseek(at(e), 'move'); };
-    this.screen.onpointerup = this.screen.onpointercancel = (e) => {
-      if (this.dragging) { this.dragging = false; onseek(at(e), 'end'); }
-    };
+    this.screen.onpointermove = (e) => { if (this.dragging) onseek(at(e)); };
+    this.screen.onpointerup = this.screen.onpointercancel = () => { this.dragging = false; };
 
     this.seen = false;
     new IntersectionObserver((entries, me) => {

@@ -7,4 +7,5 @@ function render({ model, el }) {
   return () => model.off('change:html', show);
 }
 
-globalThis.ddsp = { makeDSP, synthNode, output, encodeWav, validatePatch, parseAnswer, byChance, render };
+// Notebooks load this once per widget; the first copy registers the elements, so it stays the one in use.
+globalThis.ddsp ??= { makeDSP, synthNode, output, encodeWav, readPatch, parseAnswer, byChance, render };
