@@ -15,7 +15,7 @@ from autograd import grad, value_and_grad
 from autograd.extend import defjvp, defvjp, primitive
 from tqdm import tqdm
 from .audio import DATA, amp_to_db, frames, replace_file, stft, window
-from .page import expect
+from .page import expect, expect_curve
 
 # %% ../nbs/02_hybrid.ipynb #010
 def running_phase(
@@ -58,10 +58,12 @@ def convolve(
     n_fft = scipy.fft.next_fast_len(len(x) + len(h) - 1, real=True)  # small prime factors: several times faster
     return scipy.fft.irfft(scipy.fft.rfft(x, n_fft) * scipy.fft.rfft(h, n_fft), n_fft)[:len(x)]
 
-def _backwards(g, other): return convolve(g[::-1], other)[::-1]
+def _backwards(g, other, size):
+    gradient = convolve(g[::-1], other)[::-1][:size]
+    return np.concatenate([gradient, np.zeros(size - len(gradient))])  # taps that come too late to be heard get none
 
-defvjp(convolve, lambda y, x, h: lambda g: _backwards(g, h),           # what reaches x
-                 lambda y, x, h: lambda g: _backwards(g, x)[:len(h)])  # what reaches h
+defvjp(convolve, lambda y, x, h: lambda g: _backwards(g, h, len(x)),  # what reaches x
+                 lambda y, x, h: lambda g: _backwards(g, x, len(h)))  # what reaches h
 defjvp(convolve, lambda dx, y, x, h: convolve(dx, h), lambda dh, y, x, h: convolve(x, dh))
 
 # %% ../nbs/02_hybrid.ipynb #031
@@ -101,21 +103,14 @@ class DDSPHybrid:
         seed=0,        # of the noise and of the start
     ):
         self.target, self.sample_rate = expect("target", target), float(expect("sample_rate", sample_rate, "()", positive=True))
-        self.f0_hz = self._curve("f0_hz", f0_hz, positive=True)
-        self.gain = self._curve("gain", gain)
+        self.f0_hz = expect_curve("f0_hz", f0_hz, len(self.target), positive=True)
+        self.gain = expect_curve("gain", gain, len(self.target))
         if K_harm < 1 or M_noise < 0 or L_reverb < 0: raise ValueError(f"K_harm, M_noise, L_reverb: expected at least 1, 0, 0, got {K_harm}, {M_noise}, {L_reverb}")
         self.K_harm, self.M_noise, self.L_reverb, self.seed = K_harm, M_noise, L_reverb, seed
         self.table, self.noise = harmonic_table(self.f0_hz, self.sample_rate, K_harm), white_noise(len(self.target), seed)
         rng = onp.random.default_rng(seed)
         room = onp.r_[1.0, 0.05 * rng.standard_normal(L_reverb - 1)] if L_reverb else onp.zeros(0)
         self.theta = onp.concatenate([onp.log(0.1 / onp.arange(1, K_harm + 1)), 0.1 * rng.standard_normal(M_noise), room])
-
-    def _curve(self, name, value, positive=False):
-        "One number or one per sample → one per sample."
-        if onp.ndim(value) == 0: value = onp.full(len(self.target), value)
-        value = expect(name, value, positive=positive)
-        if len(value) != len(self.target): raise ValueError(f"{name}: expected {len(self.target)} samples like target, got {len(value)}")
-        return value
 
     def unpack(self, theta):
         "`theta` → harmonic amplitudes (K_harm,), noise filter (M_noise,), room (L_reverb,) of energy 1 and fading by 35 dB."
@@ -242,11 +237,15 @@ def check_patch(patch, name="patch"):
     insist(patch.get("synth") == "hybrid", f"expected a patch for the synth 'hybrid', got {patch.get('synth')!r}")
     values = patch.get("values")
     insist(isinstance(values, dict) and set(_UNITS) <= set(values), f"values: missing {sorted(set(_UNITS) - set(values or ()))}")
-    for key, count in (("harmonic_amps", "K_harm"), ("noise_fir", "M_noise"), ("reverb_ir", "L_reverb")):
-        insist(isinstance(values[count], int) and 0 <= values[count] <= 1_000_000, f"{count}: expected a count, got {values[count]!r}")
-        if values[count]: expect(f"{name}: {key}", values[key])
-        insist(len(values[key]) == values[count], f"{key}: expected {values[count]} values as {count} says, got {len(values[key])}")
+    for key, most in {"N": 10**8, "K_harm": 1000, "M_noise": 10**6, "L_reverb": 10**6, "noise_seed": 2**32}.items():
+        insist(type(values[key]) is int and 0 <= values[key] <= most, f"{key}: expected a whole number up to {most}, got {values[key]!r}")
+    for key, count in {"harmonic_amps": "K_harm", "noise_fir": "M_noise", "reverb_ir": "L_reverb"}.items():
+        insist(isinstance(values[key], list) and len(values[key]) == values[count], f"{key}: expected a list of {values[count]} values as {count} says")
+        if values[key]: expect(f"{name}: {key}", values[key])
     for key in ("fs", "f0_hz"): expect(f"{name}: {key}", values[key], "()", positive=True)
+    played = patch.get("performance", {"every": 1, "f0_hz": [values["f0_hz"]], "gain": [1.0]})
+    insist(isinstance(played, dict) and type(played.get("every")) is int and played["every"] > 0, "performance: expected every, f0_hz and gain")
+    for key in ("f0_hz", "gain"): expect(f"{name}: performance: {key}", played.get(key), positive=key == "f0_hz")
     insist("sha256" not in patch or patch["sha256"] == _digest(values), "sha256: the values were changed since it was written; remove this line to accept them")
     return patch
 
@@ -273,10 +272,12 @@ def render_patch(
     "Play a patch in one go. The same synthesizer as `DDSPHybrid.synth`, without anything to learn."
     v, played = check_patch(patch)["values"], patch.get("performance") or {"every": 1, "f0_hz": [patch["values"]["f0_hz"]], "gain": [1.0]}
     n = v["N"] if n_samples is None else n_samples
-    curve = lambda given, key: onp.interp(onp.arange(n), played["every"] * onp.arange(len(played[key])), played[key]) if given is None else onp.broadcast_to(given, n)
-    dry = onp.dot(v["harmonic_amps"], harmonic_table(curve(f0_hz, "f0_hz"), v["fs"], v["K_harm"]))
+    def curve(key, given):
+        if given is not None: return expect_curve(key, given, n, positive=key == "f0_hz")
+        return onp.interp(onp.arange(n), played["every"] * onp.arange(len(played[key])), played[key])
+    dry = onp.dot(v["harmonic_amps"], harmonic_table(curve("f0_hz", f0_hz), v["fs"], v["K_harm"]))
     if v["M_noise"]: dry = dry + convolve(white_noise(n, v["noise_seed"]), onp.array(v["noise_fir"]))
-    dry = dry * curve(gain, "gain")
+    dry = dry * curve("gain", gain)
     return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
 
 def example_patch(name):

@@ -7,7 +7,7 @@ __all__ = ['table_sine', 'Voice', 'FIR', 'PartitionedConvolution', 'Gate', 'Runt
 "A streaming runtime for hybrid patches: sine-table harmonics and filtered noise in a room, block by block."
 import numpy as np
 from .hybrid import check_patch, white_noise
-from .page import expect
+from .page import expect, expect_curve
 
 # %% ../nbs/03_runtime.ipynb #010
 _SIZE = 16384
@@ -137,9 +137,8 @@ class Runtime:
         gain=1.0,    # loudness for them, one number or (n_samples,), linear
     ):               # (n_samples,)
         "The next samples of the sound."
-        f0_hz = np.broadcast_to(self.f0_hz if f0_hz is None else expect("f0_hz", f0_hz, "()" if np.ndim(f0_hz) == 0 else "(samples,)", positive=True), n_samples)
-        dry = self.voice.process(f0_hz)
+        dry = self.voice.process(expect_curve("f0_hz", self.f0_hz if f0_hz is None else f0_hz, n_samples, positive=True))
         if self.fir: dry = dry + self.fir.process(white_noise(n_samples, self.values["noise_seed"], self.count))
         self.count += n_samples
-        dry = self.gate.process(n_samples) * gain * dry
+        dry = self.gate.process(n_samples) * expect_curve("gain", gain, n_samples) * dry
         return self.room.process(dry) if self.room else dry
