@@ -23,6 +23,13 @@ def pytest_collection_modifyitems(items):
         if "#| eval: false" in item.cell.source: item.options["skip"] = True
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.user_properties = [(k, v.item() if hasattr(v, "item") else v) for k, v in report.user_properties]  # NumPy's numbers do not travel between processes
+    return report
+
+
 # The site ---------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="session")
