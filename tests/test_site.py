@@ -219,10 +219,15 @@ def test_contents_open_on_a_phone(address, browser):
 @pytest.mark.parametrize("way", ["http", "file"])
 def test_search_finds(way, address, site, browser):
     window(browser, 1300)
+    browser.get_log("browser")
     browser.get((address if way == "http" else site.as_uri()) + "/search.html?q=gradient")
     until = time.time() + 10
     while time.time() < until and not (hits := browser.find_elements("css selector", "#search-results li a")): time.sleep(0.1)
-    assert any("glossary" in h.get_attribute("href") for h in hits)
+    assert any("glossary" in h.get_attribute("href") and h.text.startswith("gradient") for h in hits)
+    quotes = lambda: [e.text for e in browser.find_elements("css selector", "#search-results p.context")]
+    while way == "http" and time.time() < until and not quotes(): time.sleep(0.1)
+    assert way == "file" or any("gradient" in q.lower() for q in quotes())
+    assert not [e for e in browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
 
 
 def test_first_page_is_where_the_site_opens(address, browser):
