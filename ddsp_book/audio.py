@@ -28,7 +28,7 @@ def example(
     if name not in names: raise ValueError(f"name: there is no recording {name!r}; there are {', '.join(names)}")
     return soundfile.read(DATA / "audio" / f"{name}.flac")
 
-# %% ../nbs/01_audio.ipynb #011
+# %% ../nbs/01_audio.ipynb #013
 def time_axis(
     n_samples,    # how many
     sample_rate,  # Hz
@@ -36,7 +36,7 @@ def time_axis(
     "When each sample happens: 0, 1/sample_rate, 2/sample_rate, … The end point is not included."
     return np.arange(n_samples) / float(expect("sample_rate", sample_rate, "()", positive=True))
 
-# %% ../nbs/01_audio.ipynb #014
+# %% ../nbs/01_audio.ipynb #016
 def hz_to_midi(f_hz):
     "Frequency in Hz → MIDI note number, fractions included. Raises `ValueError` at 0 Hz and below."
     return 69 + 12 * np.log2(expect("f_hz", f_hz, _any(f_hz), positive=True) / 440)
@@ -51,7 +51,7 @@ def cents(f_hz, reference_hz):
 
 def _any(value): return str(np.shape(value))  # one number or an array: these functions take both
 
-# %% ../nbs/01_audio.ipynb #015
+# %% ../nbs/01_audio.ipynb #017
 def note_to_hz(
     note,  # name with octave: "A4", "C#3", "Bb5", "Fs2" (s for sharp, as in file names)
 ):         # Hz
@@ -63,7 +63,7 @@ def note_to_hz(
         raise ValueError(f'note: expected a name such as "A4" or "C#3", got {note!r}')
     return float(midi_to_hz(12 * (int(octave) + 1) + steps[letters[0]] + shift[letters[1:]]))
 
-# %% ../nbs/01_audio.ipynb #018
+# %% ../nbs/01_audio.ipynb #020
 def amp_to_db(amplitude, floor_db=-120.0):
     "Amplitude → decibels below full scale; nothing reads lower than `floor_db`, so silence stays finite."
     return 20 * np.log10(np.maximum(np.abs(amplitude), 10 ** (floor_db / 20)))
@@ -72,7 +72,7 @@ def db_to_amp(level_db):
     "Decibels → amplitude; 0 dB is 1."
     return 10 ** (np.asarray(level_db) / 20)
 
-# %% ../nbs/01_audio.ipynb #023
+# %% ../nbs/01_audio.ipynb #025
 def resample(
     audio,  # (samples,) or (channels, samples)
     from_hz, to_hz,  # sample rates; Hz
@@ -82,7 +82,7 @@ def resample(
     audio = expect("audio", audio, "(samples,)" if np.ndim(audio) == 1 else "(channels, samples)")
     return soxr.resample(audio.T, from_hz, to_hz, quality="HQ").T
 
-# %% ../nbs/01_audio.ipynb #025
+# %% ../nbs/01_audio.ipynb #027
 def read(
     path,              # any file that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF
     sample_rate=None,  # resample to this; None keeps the file's own; Hz
@@ -100,7 +100,7 @@ def read(
     audio = expect(f"path: {os.fspath(path)!r}", audio.mean(1) if mono else audio.T, "(samples,)" if mono else "(channels, samples)")
     return (audio, own_rate) if sample_rate in (None, own_rate) else (resample(audio, own_rate, sample_rate), sample_rate)
 
-# %% ../nbs/01_audio.ipynb #027
+# %% ../nbs/01_audio.ipynb #029
 def replace_file(
     path,   # where the file shall be
     write,  # called with a temporary path in the same folder
@@ -126,7 +126,7 @@ def write(
     if peak > 1: raise ValueError(f"audio: its peak is {peak:.3g}, above full scale; divide by it first")
     replace_file(path, lambda temporary: soundfile.write(temporary, audio.T, int(sample_rate)))
 
-# %% ../nbs/01_audio.ipynb #030
+# %% ../nbs/01_audio.ipynb #032
 def plot_wave(
     audio,        # (samples,)
     sample_rate,  # Hz
@@ -140,7 +140,7 @@ def plot_wave(
         ax.fill_between(time_axis(len(columns), sample_rate / step), columns.min(1), columns.max(1), color=BLUE, linewidth=0.8)
         ax.set(xlabel="time / s", ylabel="amplitude", xlim=(0, len(audio) / sample_rate))
 
-# %% ../nbs/01_audio.ipynb #033
+# %% ../nbs/01_audio.ipynb #035
 def frames(audio, n_fft, hop_length):
     "Overlapping pieces of `audio`, (frames, n_fft); piece `i` is centred on sample `i * hop_length`, zeros beyond the ends."
     padded = np.pad(audio, (n_fft // 2, n_fft // 2 + hop_length))
@@ -162,7 +162,7 @@ def stft(
     if n_fft < 2 or n_fft % 2: raise ValueError(f"n_fft: expected an even number from 2 up, got {n_fft}")
     return np.fft.rfft(frames(audio, n_fft, hop_length or n_fft // 4) * window(n_fft))
 
-# %% ../nbs/01_audio.ipynb #036
+# %% ../nbs/01_audio.ipynb #038
 def _plot_image(image, extent, alt, ylabel, floor_db):
     "A picture of levels in dB over time, with a colour bar."
     with figure(alt, height=2.8) as ax:
@@ -181,7 +181,7 @@ def plot_spectrogram(
     levels = amp_to_db(stft(audio, n_fft))
     _plot_image(levels, (0, len(audio) / sample_rate, 0, sample_rate / 2000), alt, "frequency / kHz", floor_db)
 
-# %% ../nbs/01_audio.ipynb #039
+# %% ../nbs/01_audio.ipynb #041
 def hz_to_mel(f_hz): return 2595 * np.log10(1 + np.asarray(f_hz) / 700)  # O'Shaughnessy's formula
 def mel_to_hz(mel): return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
 

@@ -83,6 +83,10 @@ def flac_uri(audio, sample_rate):
     soundfile.write(buffer, audio, int(sample_rate), format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()
 
+def _sentence(caption):
+    "A caption that may stand in an attribute, with a full stop."
+    return html.escape(caption if caption.endswith((".", "?", "!")) else caption + ".")
+
 def _safe(audio):
     "`audio` at or below full scale, and a note for the caption where it had to be turned down."
     audio = expect("audio", audio)
@@ -104,7 +108,7 @@ def player(
     "A sound to hear and see: waveform, spectrogram, seek, loop. Raises `ValueError` for empty or non-finite audio."
     audio, note = _safe(audio)
     tag = _audio_tag(audio, sample_rate, caption)
-    return Shown(f'<ddsp-player caption="{html.escape(caption + note)}">{tag}</ddsp-player>',
+    return Shown(f'<ddsp-player caption="{_sentence(caption + note)}">{tag}</ddsp-player>',
                  f"Sound: {caption}{note}, {len(audio) / sample_rate:.2f} s")
 
 # %% ../nbs/00_page.ipynb #016
@@ -118,7 +122,7 @@ def compare(
     levels_db = {name: 20 * np.log10(np.sqrt(np.mean(audio**2)) + 1e-9) for name, audio in safe.items()}
     quietest = min((level for level in levels_db.values() if level > -90), default=0)  # silence matches nothing
     tags = "".join(_audio_tag(audio, sample_rate, name, min(0, quietest - levels_db[name])) for name, audio in safe.items())
-    return Shown(f'<ddsp-ab caption="{html.escape(caption)}">{tags}</ddsp-ab>', f"A/B: {caption}: {', '.join(sounds)}")
+    return Shown(f'<ddsp-ab caption="{_sentence(caption)}">{tags}</ddsp-ab>', f"A/B: {caption}: {', '.join(sounds)}")
 
 # %% ../nbs/00_page.ipynb #019
 def scrubber(
@@ -133,7 +137,7 @@ def scrubber(
     shown = np.unique(np.r_[np.arange(0, len(losses), max(1, len(losses) // 300)), len(losses) - 1, [s for s in sounds if s < len(losses)]])
     pairs = json.dumps([[int(step), float(f"{losses[step]:.4g}")] for step in shown])
     tags = "".join(_audio_tag(_safe(audio)[0], sample_rate, f"step {step}", step=step) for step, audio in sounds.items())
-    return Shown(f'<ddsp-scrubber caption="{html.escape(caption)}" loss-label="{html.escape(loss_label)}" losses="{pairs}">{tags}</ddsp-scrubber>',
+    return Shown(f'<ddsp-scrubber caption="{_sentence(caption)}" loss-label="{html.escape(loss_label)}" losses="{pairs}">{tags}</ddsp-scrubber>',
                  f"Training to hear: {caption}: steps {', '.join(map(str, sounds))}")
 
 # %% ../nbs/00_page.ipynb #022
@@ -148,7 +152,7 @@ def instrument(
         raise ValueError(f'patches: expected patches for one synth, got {sorted(synths)}')
     tag = "ddsp-" + synths.pop()
     data = "".join(f'<script type="application/json">{json.dumps(patch).replace("<", chr(92) + "u003c")}</script>' for patch in patches)
-    return Shown(f'<{tag} caption="{html.escape(caption)}">{data}</{tag}>', f"Instrument: {caption}")
+    return Shown(f'<{tag} caption="{_sentence(caption)}">{data}</{tag}>', f"Instrument: {caption}")
 
 # %% ../nbs/00_page.ipynb #024
 BLUE, ORANGE, GREEN, VIOLET, RED = "#3584c8", "#d9701a", "#2e9e5b", "#a35fc4", "#d9485f"
