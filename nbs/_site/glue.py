@@ -64,7 +64,7 @@ def contents(context):
 def page_context(app, pagename, templatename, context, doctree):
     context["contents"] = contents(context)
     site_map = app.config.external_site_map
-    parts = {doc: tree.caption or "" for item in site_map.values() for tree in item.subtrees for doc in tree.items}
+    parts = {app.config.root_doc: ""} | {doc: tree.caption or "" for item in site_map.values() for tree in item.subtrees for doc in tree.items}
     if pagename in parts:
         source = Path(app.env.doc2path(pagename)).relative_to(app.srcdir).as_posix()
         notebook = source if source.endswith(".ipynb") else None
