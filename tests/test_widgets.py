@@ -323,6 +323,19 @@ def test_patches_are_checked_before_they_sound(page):
     assert page.js("return document.getElementById('hybrid').shadowRoot.querySelectorAll('.harmonic').length") == 12
     assert opened(json.dumps(make_patch())) == "Opened."
 
+def test_a_patch_edited_in_the_page_plays_in_python(page, tmp_path):
+    from ddsp_book.hybrid import load_patch, render_patch
+    text = page.js("""const e = document.getElementById('hybrid');
+        e.bars.set(2, 0.9); e.bars.set(5, 0);
+        const text = e.patchText(), sound = [...e.sketch(4000, 440)];
+        e.reset();
+        return [text, sound]""")
+    (tmp_path / "edited.json").write_text(text[0], encoding="utf-8")
+    patch = load_patch(tmp_path / "edited.json")
+    assert patch["name"].endswith("(edited)") and patch["values"]["harmonic_amps"][5] == 0
+    skip = min(2048, patch["values"]["L_reverb"])
+    assert np.abs(render_patch(patch, 440.0, 1.0, 4000 + skip)[skip:] - text[1]).max() < 1e-6
+
 def test_a_note_can_be_taken_home_as_wav(page):
     data = page.later("""const e = document.getElementById('hybrid');
         const bytes = new Uint8Array(await ddsp.encodeWav(e.renderNote(), e.patch.values.fs).arrayBuffer());
@@ -369,6 +382,20 @@ def test_the_browser_computes_what_numpy_computes(sound, record_property, f0, bl
     record_property("max_error", error)
     print(f"max error {error:.1e}")
     assert error < 1e-6
+
+PATCHES = ("violin_A4", "trumpet_C4", "flute_A4", "clarinet_D4", "cello_C3", "saxophone_G3")
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_the_books_patches_sound_the_same_in_python_and_in_the_browser(sound, record_property, name):
+    from ddsp_book.hybrid import example_patch, render_patch
+    from ddsp_book.runtime import Runtime
+    patch, runtime = example_patch(name), Runtime(example_patch(name))
+    runtime.note_on(330.0)
+    play = "return [...ddsp.makeDSP().renderHybrid(arguments[0], arguments[1] ?? undefined, 16000, 128)]"
+    for f0_hz, expected in ((330.0, runtime.process(16000)), (None, render_patch(patch))):  # None: as it was played
+        error = np.abs(np.array(sound.js(play, patch, f0_hz)) - expected).max()
+        record_property("error", error)
+        assert error < 1e-6
 
 def test_noise_is_white_and_seekable(sound):
     got = np.array(sound.js("const { noise } = ddsp.makeDSP(); return Array.from({ length: 20000 }, (_, i) => noise(i, 7))"))
