@@ -6,7 +6,7 @@ __all__ = ['DATA', 'examples', 'example', 'time_axis', 'hz_to_midi', 'midi_to_hz
            'plot_spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'plot_log_mel']
 
 # %% ../nbs/01_audio.ipynb #003
-"Sound as an array: time, units, files, resampling, spectrograms, and the example recordings."
+"Sound as an array: time, units, files, resampling, spectrograms, example recordings."
 import csv, os
 from importlib.resources import files
 import numpy as np
@@ -17,28 +17,36 @@ from .page import BLUE, expect, figure, player
 DATA = files("ddsp_book") / "data"
 
 def examples():
-    "The recordings that come with the book: a list of dicts with name, instrument, pitch, duration, licence and origin."
-    with open(DATA / "audio" / "recordings.csv", encoding="utf-8") as table: return list(csv.DictReader(table))
+    """The recordings that come with the book.
+    A list of dicts with name, instrument, pitch, duration, licence and origin."""
+    with open(DATA / "audio" / "recordings.csv", encoding="utf-8") as table:
+        return list(csv.DictReader(table))
 
 def example(
     name,  # as in `examples()`, e.g. "violin_A4"
 ):         # (audio, sample_rate): (samples,), Hz
-    "One of the example recordings. Raises `ValueError` with the list of names when there is no such recording."
+    """One of the example recordings.
+    Raises `ValueError` with the list of names when there is no such recording."""
     names = [row["name"] for row in examples()]
-    if name not in names: raise ValueError(f"name: there is no recording {name!r}; there are {', '.join(names)}")
+    if name not in names:
+        raise ValueError(
+            f"name: there is no recording {name!r}; there are {', '.join(names)}")
     return soundfile.read(DATA / "audio" / f"{name}.flac")
 
-# %% ../nbs/01_audio.ipynb #013
+# %% ../nbs/01_audio.ipynb #012
 def time_axis(
     n_samples,    # how many
     sample_rate,  # Hz
 ):                # (n_samples,), s
-    "When each sample happens: 0, 1/sample_rate, 2/sample_rate, … The end point is not included."
-    return np.arange(n_samples) / float(expect("sample_rate", sample_rate, "()", positive=True))
+    """When each sample happens: 0, 1/sample_rate, 2/sample_rate, …
+    The end point is not included."""
+    sample_rate = expect("sample_rate", sample_rate, "()", positive=True)
+    return np.arange(n_samples) / float(sample_rate)
 
-# %% ../nbs/01_audio.ipynb #016
+# %% ../nbs/01_audio.ipynb #015
 def hz_to_midi(f_hz):
-    "Frequency in Hz → MIDI note number, fractions included. Raises `ValueError` at 0 Hz and below."
+    """Frequency in Hz → MIDI note number, fractions included.
+    Raises `ValueError` at 0 Hz and below."""
     return 69 + 12 * np.log2(expect("f_hz", f_hz, _any(f_hz), positive=True) / 440)
 
 def midi_to_hz(midi):
@@ -46,85 +54,110 @@ def midi_to_hz(midi):
     return 440 * 2 ** ((expect("midi", midi, _any(midi)) - 69) / 12)
 
 def cents(f_hz, reference_hz):
-    "How far `f_hz` lies above `reference_hz`, in cents: 100 to the semitone, 1200 to the octave."
+    """How far `f_hz` lies above `reference_hz`, in cents.
+    There are 100 to the semitone, 1200 to the octave."""
     return 100 * (hz_to_midi(f_hz) - hz_to_midi(reference_hz))
 
-def _any(value): return str(np.shape(value))  # one number or an array: these functions take both
+# One number or an array: these functions take both.
+def _any(value): return str(np.shape(value))
 
-# %% ../nbs/01_audio.ipynb #017
+# %% ../nbs/01_audio.ipynb #016
 def note_to_hz(
     note,  # name with octave: "A4", "C#3", "Bb5", "Fs2" (s for sharp, as in file names)
 ):         # Hz
-    "Frequency of a named note in equal temperament at A4 = 440 Hz. Raises `ValueError` for a name it cannot read."
-    letters, octave = note.rstrip("-0123456789"), note[len(note.rstrip("-0123456789")):]
+    """Frequency of a named note in equal temperament at A4 = 440 Hz.
+    Raises `ValueError` for a name it cannot read."""
+    name = note.rstrip("-0123456789")
+    letter, accidental, octave = name[:1], name[1:], note[len(name):]
     steps = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)
     shift = {"": 0, "#": 1, "s": 1, "b": -1}
-    if letters[:1] not in steps or letters[1:] not in shift or not octave.lstrip("-").isdigit():
+    numbered = octave.removeprefix("-").isdecimal()
+    if letter not in steps or accidental not in shift or not numbered:
         raise ValueError(f'note: expected a name such as "A4" or "C#3", got {note!r}')
-    return float(midi_to_hz(12 * (int(octave) + 1) + steps[letters[0]] + shift[letters[1:]]))
+    midi = 12 * (int(octave) + 1) + steps[letter] + shift[accidental]
+    return float(midi_to_hz(midi))
 
-# %% ../nbs/01_audio.ipynb #020
+# %% ../nbs/01_audio.ipynb #019
 def amp_to_db(amplitude, floor_db=-120.0):
-    "Amplitude → decibels below full scale; nothing reads lower than `floor_db`, so silence stays finite."
+    """Amplitude → decibels relative to an amplitude of 1.
+    Nothing reads lower than `floor_db`, so silence stays finite."""
     return 20 * np.log10(np.maximum(np.abs(amplitude), 10 ** (floor_db / 20)))
 
 def db_to_amp(level_db):
     "Decibels → amplitude; 0 dB is 1."
     return 10 ** (np.asarray(level_db) / 20)
 
-# %% ../nbs/01_audio.ipynb #025
+# %% ../nbs/01_audio.ipynb #024
+def _layout(audio):
+    return "(samples,)" if np.ndim(audio) == 1 else "(channels, samples)"
+
 def resample(
-    audio,  # (samples,) or (channels, samples)
+    audio,           # (samples,) or (channels, samples)
     from_hz, to_hz,  # sample rates; Hz
-):          # same layout, `to_hz / from_hz` times as long
+):                   # same layout, `to_hz / from_hz` times as long
     "Change the sample rate without aliasing (soxr, high quality)."
-    expect("from_hz", from_hz, "()", positive=True), expect("to_hz", to_hz, "()", positive=True)
-    audio = expect("audio", audio, "(samples,)" if np.ndim(audio) == 1 else "(channels, samples)")
+    expect("from_hz", from_hz, "()", positive=True)
+    expect("to_hz", to_hz, "()", positive=True)
+    audio = expect("audio", audio, _layout(audio))
     return soxr.resample(audio.T, from_hz, to_hz, quality="HQ").T
 
-# %% ../nbs/01_audio.ipynb #027
+# %% ../nbs/01_audio.ipynb #026
 def read(
     path,              # any file that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF
     sample_rate=None,  # resample to this; None keeps the file's own; Hz
     mono=True,         # average the channels
     max_s=600.0,       # refuse longer files; s
-):                     # (audio, sample_rate): (samples,) if mono, else (channels, samples)
-    "Read a sound. Raises `FileNotFoundError`, or `ValueError` for files that are no audio, empty, too long or not finite."
-    if not os.path.isfile(path): raise FileNotFoundError(f"path: there is no file {os.fspath(path)!r}")
+):                     # (audio, sample_rate): (samples,), or (channels, samples)
+    """Read a sound. Raises `FileNotFoundError`.
+    Raises `ValueError` for files that are no audio, empty, too long or not finite."""
+    name = f"path: {os.fspath(path)!r}"
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"path: there is no file {os.fspath(path)!r}")
     try: info = soundfile.info(path)
-    except soundfile.LibsndfileError as error: raise ValueError(f"path: {os.fspath(path)!r} is not readable as audio ({error.error_string})") from None
-    if info.frames == 0: raise ValueError(f"path: {os.fspath(path)!r} holds no samples")
+    except soundfile.LibsndfileError as error:
+        why = error.error_string
+        raise ValueError(f"{name} is not readable as audio ({why})") from None
+    if info.frames == 0: raise ValueError(f"{name} holds no samples")
     if info.frames > max_s * info.samplerate:
-        raise ValueError(f"path: {os.fspath(path)!r} lasts {info.frames / info.samplerate:.0f} s, more than max_s={max_s:.0f}")
+        lasts_s = info.frames / info.samplerate
+        raise ValueError(f"{name} lasts {lasts_s:.0f} s, more than max_s={max_s:.0f}")
     audio, own_rate = soundfile.read(path, always_2d=True)
-    audio = expect(f"path: {os.fspath(path)!r}", audio.mean(1) if mono else audio.T, "(samples,)" if mono else "(channels, samples)")
-    return (audio, own_rate) if sample_rate in (None, own_rate) else (resample(audio, own_rate, sample_rate), sample_rate)
+    audio = audio.mean(1) if mono else audio.T
+    audio = expect(name, audio, _layout(audio))
+    if sample_rate in (None, own_rate): return audio, own_rate
+    return resample(audio, own_rate, sample_rate), sample_rate
 
-# %% ../nbs/01_audio.ipynb #029
+# %% ../nbs/01_audio.ipynb #028
 def replace_file(
     path,   # where the file shall be
     write,  # called with a temporary path in the same folder
 ):
-    "Write a file so that an interruption leaves the old one whole."
+    "Write a file so that an error or an interruption leaves the old one whole."
     path = os.fspath(path)
-    temporary = f"{os.path.splitext(path)[0]}.{os.getpid()}.part{os.path.splitext(path)[1]}"
+    stem, suffix = os.path.splitext(path)
+    temporary = f"{stem}.{os.getpid()}.part{suffix}"
     try:
         write(temporary)
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary): os.remove(temporary)
 
+# %% ../nbs/01_audio.ipynb #029
 def write(
-    path,         # .wav, .flac or .ogg
+    path,         # .wav or .flac (16 bit), or .ogg (Vorbis, smaller and not exact)
     audio,        # (samples,) or (channels, samples), within ±1
     sample_rate,  # Hz
 ):
-    "Write a sound, 16 bit. Raises `ValueError` when it would clip; an interrupted write leaves the old file whole."
-    audio = expect("audio", audio, "(samples,)" if np.ndim(audio) == 1 else "(channels, samples)")
+    """Write a sound. Raises `ValueError` when it would clip.
+    An interrupted write leaves the old file whole."""
+    audio = expect("audio", audio, _layout(audio))
     expect("sample_rate", sample_rate, "()", positive=True)
     peak = np.abs(audio).max()
-    if peak > 1: raise ValueError(f"audio: its peak is {peak:.3g}, above full scale; divide by it first")
-    replace_file(path, lambda temporary: soundfile.write(temporary, audio.T, int(sample_rate)))
+    if peak > 1:
+        raise ValueError(
+            f"audio: its peak is {peak:.3g}, above full scale; divide by it first")
+    def save(temporary): soundfile.write(temporary, audio.T, int(sample_rate))
+    replace_file(path, save)
 
 # %% ../nbs/01_audio.ipynb #032
 def plot_wave(
@@ -136,22 +169,28 @@ def plot_wave(
     audio = expect("audio", audio)
     step = -(-len(audio) // 1000)
     columns = np.pad(audio, (0, -len(audio) % step), mode="edge").reshape(-1, step)
+    t = time_axis(len(columns), sample_rate / step)
     with figure(alt, height=1.6) as ax:
-        ax.fill_between(time_axis(len(columns), sample_rate / step), columns.min(1), columns.max(1), color=BLUE, linewidth=0.8)
-        ax.set(xlabel="time / s", ylabel="amplitude", xlim=(0, len(audio) / sample_rate))
+        ax.fill_between(t, columns.min(1), columns.max(1), color=BLUE, linewidth=0.8)
+        ax.set(xlabel="time / s", ylabel="amplitude")
+        ax.set(xlim=(0, len(audio) / sample_rate))
 
 # %% ../nbs/01_audio.ipynb #035
 def frames(audio, n_fft, hop_length):
-    "Overlapping pieces of `audio`, (frames, n_fft); piece `i` is centred on sample `i * hop_length`, zeros beyond the ends."
+    """Overlapping pieces of `audio`, (frames, n_fft), zeros beyond the ends.
+    Piece `i` is centred on sample `i * hop_length`."""
     padded = np.pad(audio, (n_fft // 2, n_fft // 2 + hop_length))
     count = 1 + (len(audio) - 1) // hop_length
-    return np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length][:count]
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, n_fft)
+    return pieces[::hop_length][:count]
 
 def window(n_fft):
-    "Periodic Hann window, scaled so that a sine of amplitude 1 has a spectral peak of 1."
+    """Periodic Hann window.
+    It is scaled so that a sine of amplitude 1 has a spectral peak of 1."""
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
     return hann * 2 / hann.sum()
 
+# %% ../nbs/01_audio.ipynb #036
 def stft(
     audio,            # (samples,)
     n_fft=1024,       # frame length; samples
@@ -159,30 +198,39 @@ def stft(
 ):                    # complex (frames, n_fft // 2 + 1)
     "Short-time Fourier transform: what frequencies there are around each moment."
     audio = expect("audio", audio)
-    if n_fft < 2 or n_fft % 2: raise ValueError(f"n_fft: expected an even number from 2 up, got {n_fft}")
-    return np.fft.rfft(frames(audio, n_fft, hop_length or n_fft // 4) * window(n_fft))
+    if n_fft < 4 or n_fft % 2:
+        raise ValueError(f"n_fft: expected an even number from 4 up, got {n_fft}")
+    hop_length = n_fft // 4 if hop_length is None else hop_length
+    if hop_length < 1: raise ValueError(f"hop_length: expected at least 1, got {hop_length}")
+    return np.fft.rfft(frames(audio, n_fft, hop_length) * window(n_fft))
 
-# %% ../nbs/01_audio.ipynb #038
+# %% ../nbs/01_audio.ipynb #039
 def _plot_image(image, extent, alt, ylabel, floor_db):
     "A picture of levels in dB over time, with a colour bar."
+    loudest = image.max()
     with figure(alt, height=2.8) as ax:
-        picture = ax.imshow(image.T, origin="lower", aspect="auto", extent=extent, vmin=image.max() + floor_db, vmax=image.max(), cmap="magma")
+        picture = ax.imshow(image.T, origin="lower", aspect="auto", extent=extent,
+                            vmin=loudest + floor_db, vmax=loudest, cmap="magma")
         ax.set(xlabel="time / s", ylabel=ylabel)
         ax.figure.colorbar(picture, ax=ax, label="level / dB", pad=0.02)
 
 def plot_spectrogram(
-    audio,        # (samples,)
-    sample_rate,  # Hz
-    alt,          # what the picture shows, in a sentence
+    audio,         # (samples,)
+    sample_rate,   # Hz
+    alt,           # what the picture shows, in a sentence
     n_fft=1024,
-    floor_db=-80, # levels this far below the loudest are black
+    floor_db=-80,  # levels this far below the loudest are black
 ):
     "Spectrogram: time to the right, frequency upwards, level as brightness."
     levels = amp_to_db(stft(audio, n_fft))
-    _plot_image(levels, (0, len(audio) / sample_rate, 0, sample_rate / 2000), alt, "frequency / kHz", floor_db)
+    hop_s, bin_khz = n_fft / 4 / sample_rate, sample_rate / n_fft / 1000
+    n_frames, n_bins = levels.shape  # each is drawn around its centre, hence the halves
+    extent = (-hop_s / 2, (n_frames - 0.5) * hop_s, -bin_khz / 2, (n_bins - 0.5) * bin_khz)
+    _plot_image(levels, extent, alt, "frequency / kHz", floor_db)
 
-# %% ../nbs/01_audio.ipynb #041
-def hz_to_mel(f_hz): return 2595 * np.log10(1 + np.asarray(f_hz) / 700)  # O'Shaughnessy's formula
+# %% ../nbs/01_audio.ipynb #042
+# O'Shaughnessy's formula
+def hz_to_mel(f_hz): return 2595 * np.log10(1 + np.asarray(f_hz) / 700)
 def mel_to_hz(mel): return 700 * (10 ** (np.asarray(mel) / 2595) - 1)
 
 def mel_filters(
@@ -191,21 +239,26 @@ def mel_filters(
     n_mels=80,    # how many bands
 ):                # (n_mels, n_fft // 2 + 1): triangles of height 1
     "Triangular bands, equally wide in mel, from 0 Hz to Nyquist."
-    corners = mel_to_hz(np.linspace(0, hz_to_mel(sample_rate / 2), n_mels + 2))[:, None]
+    corners_mel = np.linspace(0, hz_to_mel(sample_rate / 2), n_mels + 2)
+    corners = mel_to_hz(corners_mel)[:, None]
     bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     rising = (bins - corners[:-2]) / (corners[1:-1] - corners[:-2])
     falling = (corners[2:] - bins) / (corners[2:] - corners[1:-1])
     return np.maximum(0, np.minimum(rising, falling))
 
+# %% ../nbs/01_audio.ipynb #043
 def log_mel(
     audio,        # (samples,)
     sample_rate,  # Hz
     n_fft=1024, n_mels=80, floor_db=-120.0,
 ):                # (frames, n_mels), dB
     "Log-mel spectrogram: power in bands as wide as the ear's."
-    return 0.5 * amp_to_db(np.abs(stft(audio, n_fft)) ** 2 @ mel_filters(sample_rate, n_fft, n_mels).T, 2 * floor_db)
+    power = np.abs(stft(audio, n_fft)) ** 2
+    bands = power @ mel_filters(sample_rate, n_fft, n_mels).T
+    return 0.5 * amp_to_db(bands, 2 * floor_db)
 
 def plot_log_mel(audio, sample_rate, alt, n_mels=80, floor_db=-80):
     "Log-mel spectrogram as a picture; `alt` says in a sentence what it shows."
     levels = log_mel(audio, sample_rate, n_mels=n_mels)
-    _plot_image(levels, (0, len(audio) / sample_rate, 0, n_mels), alt, "mel band", floor_db)
+    extent = (0, len(audio) / sample_rate, 0, n_mels)
+    _plot_image(levels, extent, alt, "mel band", floor_db)

@@ -6,7 +6,8 @@ __all__ = ['running_phase', 'harmonic_table', 'white_noise', 'convolve', 'adam',
            'render_patch', 'example_patch']
 
 # %% ../nbs/02_hybrid.ipynb #005
-"DDSPHybrid: harmonics and filtered noise in a room, learned from a recording by gradient descent."
+"""DDSPHybrid: harmonics and filtered noise in a room.
+Learned from a recording by gradient descent."""
 import hashlib, json
 import autograd.numpy as np
 import numpy as onp                      # plain NumPy, for what is never differentiated
@@ -23,7 +24,9 @@ def running_phase(
     sample_rate,  # Hz
 ):                # (samples,), cycles
     "Phase of an oscillator that starts at 0 and follows `f0_hz`."
-    steps = expect("f0_hz", f0_hz, positive=True) / expect("sample_rate", sample_rate, "()", positive=True)  # cycles per sample
+    f0_hz = expect("f0_hz", f0_hz, positive=True)
+    sample_rate = expect("sample_rate", sample_rate, "()", positive=True)
+    steps = f0_hz / sample_rate  # cycles per sample
     return onp.concatenate([[0.0], onp.cumsum(steps[:-1])])
 
 def harmonic_table(
@@ -31,9 +34,11 @@ def harmonic_table(
     sample_rate,  # Hz
     K_harm,       # how many harmonics
 ):                # (K_harm, samples)
-    "Sines at 1, 2, … `K_harm` times `f0_hz`. Where a harmonic would lie above Nyquist it is silent, not aliased."
+    """Sines at 1, 2, … `K_harm` times `f0_hz`.
+    Where a harmonic would lie at Nyquist or above it is silent, not aliased."""
     k = onp.arange(1, K_harm + 1)[:, None]
-    return onp.sin(2 * onp.pi * (k * running_phase(f0_hz, sample_rate) % 1)) * (k * f0_hz < sample_rate / 2)
+    audible = k * f0_hz < sample_rate / 2
+    return onp.sin(2 * onp.pi * (k * running_phase(f0_hz, sample_rate) % 1)) * audible
 
 # %% ../nbs/02_hybrid.ipynb #015
 def white_noise(
@@ -41,8 +46,10 @@ def white_noise(
     seed=0,
     start=0,  # number of the first sample
 ):            # (n_samples,)
-    "White noise of mean 0 and variance 1 (uniform); sample `i` is a 32-bit hash of `i` and `seed` (C. Wellons' lowbias32)."
-    x = (onp.arange(start, start + n_samples, dtype=onp.uint64) + onp.uint64(seed * 0x9E3779B9 % 2**32)).astype(onp.uint32)
+    """White noise of mean 0 and variance 1 (uniform).
+    Sample `i` is a 32-bit hash of `i` and `seed` (C. Wellons' lowbias32)."""
+    number = onp.arange(start, start + n_samples, dtype=onp.uint64)
+    x = (number + onp.uint64(seed * 0x9E3779B9 % 2**32)).astype(onp.uint32)
     x ^= x >> 16; x *= onp.uint32(0x7FEB352D)
     x ^= x >> 15; x *= onp.uint32(0x846CA68B)
     x ^= x >> 16
@@ -54,20 +61,28 @@ def convolve(
     x,  # (samples,)
     h,  # (taps,), any length
 ):      # (samples,)
-    "Causal convolution of `x` with `h`, cut to the length of `x`; differentiable in both."
-    if len(h) <= 128: return onp.convolve(x, h)[:len(x)]  # a short filter is faster without the FFT
-    n_fft = scipy.fft.next_fast_len(len(x) + len(h) - 1, real=True)  # small prime factors: several times faster
-    return scipy.fft.irfft(scipy.fft.rfft(x, n_fft) * scipy.fft.rfft(h, n_fft), n_fft)[:len(x)]
+    """Causal convolution of `x` with `h`, cut to the length of `x`.
+    Differentiable in both."""
+    if len(h) <= 128:  # a short filter is faster without the FFT
+        return onp.convolve(x, h)[:len(x)]
+    # a length with small prime factors: several times faster
+    n_fft = scipy.fft.next_fast_len(len(x) + len(h) - 1, real=True)
+    spectrum = scipy.fft.rfft(x, n_fft) * scipy.fft.rfft(h, n_fft)
+    return scipy.fft.irfft(spectrum, n_fft)[:len(x)]
 
+# %% ../nbs/02_hybrid.ipynb #023
 def _backwards(g, other, size):
     gradient = convolve(g[::-1], other)[::-1][:size]
-    return gradient if len(gradient) == size else np.concatenate([gradient, np.zeros(size - len(gradient))])  # taps too late to be heard
+    if len(gradient) == size: return gradient
+    too_late = np.zeros(size - len(gradient))  # taps too late to be heard
+    return np.concatenate([gradient, too_late])
 
 defvjp(convolve, lambda y, x, h: lambda g: _backwards(g, h, len(x)),  # what reaches x
                  lambda y, x, h: lambda g: _backwards(g, x, len(h)))  # what reaches h
-defjvp(convolve, lambda dx, y, x, h: convolve(dx, h), lambda dh, y, x, h: convolve(x, dh))
+defjvp(convolve, lambda dx, y, x, h: convolve(dx, h),
+                 lambda dh, y, x, h: convolve(x, dh))
 
-# %% ../nbs/02_hybrid.ipynb #031
+# %% ../nbs/02_hybrid.ipynb #032
 def adam(
     value_and_gradient,  # theta → (loss, gradient)
     theta,               # where to start; (parameters,)
@@ -76,20 +91,26 @@ def adam(
     on_step=None,        # called with (step, theta) before each update
     progress=True,
 ):                       # (best theta seen, losses (n_iters,))
-    "Adam: each parameter steps by its mean gradient over the root of its mean squared gradient. [Kingma & Ba 2015]"
+    """Adam: each parameter steps by its mean gradient
+    over the root of its mean squared gradient. [Kingma & Ba 2015]"""
     mean = square = onp.zeros_like(theta)
     losses, best = onp.zeros(n_iters), theta
     for step in tqdm(range(n_iters), disable=not progress, leave=False):
         losses[step], gradient = value_and_gradient(theta)
-        if not onp.isfinite(losses[step]): raise FloatingPointError(f"the loss is {losses[step]} at step {step}; try a smaller lr than {lr}")
+        if not onp.isfinite(losses[step]):
+            raise FloatingPointError(f"the loss is {losses[step]} at step {step}; "
+                                     f"try a smaller lr than {lr}")
         if losses[step] <= losses[:step + 1].min(): best = theta
         if on_step: on_step(step, theta)
-        mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.99 * square + 0.01 * gradient**2
+        # both start at 0 and are too small at first, so divide by their weight so far
+        root = onp.sqrt(square / (1 - 0.99 ** (step + 1))) + 1e-12
         size = lr * min(1, 2 * (1 - step / n_iters))
-        theta = theta - size * mean / (1 - 0.9 ** (step + 1)) / (onp.sqrt(square / (1 - 0.99 ** (step + 1))) + 1e-12)
+        theta = theta - size * mean / (1 - 0.9 ** (step + 1)) / root
     return best, losses
 
-# %% ../nbs/02_hybrid.ipynb #036
+# %% ../nbs/02_hybrid.ipynb #037
 @primitive
 def unit_energy(h):
     "`h` scaled so that its squares sum to 1; differentiable."
@@ -101,32 +122,44 @@ def _without_growth(g, y, h):
 
 defvjp(unit_energy, lambda y, h: lambda g: _without_growth(g, y, h))
 
-# %% ../nbs/02_hybrid.ipynb #038
+# %% ../nbs/02_hybrid.ipynb #039
 class HybridScales:
-    "From a vector `theta` to what sounds: log amplitudes, noise taps, and a fading room of energy 1."
+    """From a vector `theta` to what sounds.
+    Log amplitudes, noise taps, and a fading room of energy 1."""
     def __init__(self, K_harm, M_noise, L_reverb):
         if K_harm < 1 or M_noise < 0 or L_reverb < 0:
-            raise ValueError(f"K_harm, M_noise, L_reverb: expected at least 1, 0, 0, got {K_harm}, {M_noise}, {L_reverb}")
+            raise ValueError("K_harm, M_noise, L_reverb: expected at least 1, 0, 0, "
+                             f"got {K_harm}, {M_noise}, {L_reverb}")
         self.K_harm, self.M_noise, self.L_reverb = K_harm, M_noise, L_reverb
-        self.fade = onp.exp(-4 * onp.arange(L_reverb) / max(1, L_reverb))  # by 35 dB: rooms die out
+        # by 35 dB: rooms die out
+        self.fade = onp.exp(-4 * onp.arange(L_reverb) / max(1, L_reverb))
 
     def start(self, rng):
-        "Where learning starts: falling harmonics, faint noise, and a room that is mostly the sound itself."
-        room = onp.r_[1.0, 0.05 * rng.standard_normal(self.L_reverb - 1)] if self.L_reverb else onp.zeros(0)
-        return onp.concatenate([onp.log(0.1 / onp.arange(1, self.K_harm + 1)), 0.1 * rng.standard_normal(self.M_noise), room])
+        """Where learning starts.
+        Falling harmonics, faint noise, and a room that is mostly the sound itself."""
+        room = onp.zeros(self.L_reverb)
+        if self.L_reverb:
+            room[0], room[1:] = 1.0, 0.05 * rng.standard_normal(self.L_reverb - 1)
+        log_amps = onp.log(0.1 / onp.arange(1, self.K_harm + 1))
+        noise = 0.1 * rng.standard_normal(self.M_noise)
+        return onp.concatenate([log_amps, noise, room])
 
     def unpack(self, theta):
-        "`theta` → harmonic amplitudes (K_harm,), noise filter (M_noise,), room (L_reverb,)."
+        "`theta` → amplitudes (K_harm,), noise filter (M_noise,), room (L_reverb,)."
         K, M = self.K_harm, self.M_noise
         room = theta[K + M:]
-        return np.exp(theta[:K]), 0.01 * theta[K:K + M], unit_energy(room * self.fade) if self.L_reverb else room
+        if self.L_reverb: room = unit_energy(room * self.fade)
+        return np.exp(theta[:K]), 0.01 * theta[K:K + M], room
 
     def pack(self, harmonic_amps, noise_fir, reverb_ir):
-        "The inverse of `unpack`. Amplitudes must be positive; the energy of the room moves into the other two."
+        """The inverse of `unpack`.
+        Amplitudes must be positive; the energy of the room moves into the other two."""
         energy = onp.sqrt(onp.sum(reverb_ir**2)) if self.L_reverb else 1.0
-        return onp.concatenate([onp.log(energy * harmonic_amps), 100 * energy * noise_fir, reverb_ir / energy / self.fade])
+        return onp.concatenate([onp.log(energy * harmonic_amps),
+                                100 * energy * noise_fir,
+                                reverb_ir / energy / self.fade])
 
-# %% ../nbs/02_hybrid.ipynb #040
+# %% ../nbs/02_hybrid.ipynb #041
 class DDSPHybrid(HybridScales):
     "Harmonics and filtered noise in a room. Learns one sound, in float64; see `train`."
     def __init__(
@@ -142,17 +175,22 @@ class DDSPHybrid(HybridScales):
     ):
         super().__init__(K_harm, M_noise, L_reverb)
         self.target, n = expect("target", target), len(target)
-        self.sample_rate = float(expect("sample_rate", sample_rate, "()", positive=True))
-        self.f0_hz, self.gain = expect_curve("f0_hz", f0_hz, n, positive=True), expect_curve("gain", gain, n)
-        self.table, self.noise, self.seed = harmonic_table(self.f0_hz, self.sample_rate, K_harm), white_noise(n, seed), seed
+        sample_rate = expect("sample_rate", sample_rate, "()", positive=True)
+        self.sample_rate = float(sample_rate)
+        self.f0_hz = expect_curve("f0_hz", f0_hz, n, positive=True)
+        self.gain = expect_curve("gain", gain, n)
+        self.table = harmonic_table(self.f0_hz, self.sample_rate, K_harm)
+        self.noise, self.seed = white_noise(n, seed), seed
         self.theta = self.start(onp.random.default_rng(seed))
 
     def synth(self, theta=None):
         "The sound of `theta`, or of what was learned; (samples,)."
-        harmonic_amps, noise_fir, reverb_ir = self.unpack(self.theta if theta is None else theta)
+        theta = self.theta if theta is None else theta
+        harmonic_amps, noise_fir, reverb_ir = self.unpack(theta)
         dry = np.dot(harmonic_amps, self.table)
         if self.M_noise: dry = dry + convolve(self.noise, noise_fir)
-        return convolve(self.gain * dry, reverb_ir) if self.L_reverb else self.gain * dry
+        dry = self.gain * dry
+        return convolve(dry, reverb_ir) if self.L_reverb else dry
 
     def train(
         self,
@@ -161,7 +199,8 @@ class DDSPHybrid(HybridScales):
         keep=(),        # steps at which to keep the sound
         progress=True,
     ):                  # (losses (n_iters,), {step: sound})
-        "Learn by Adam, from where the model stands; keeps the best `theta` that it saw."
+        """Learn by Adam, from where the model stands.
+        Keeps the best `theta` that it saw."""
         loss, sounds = loss or (lambda y: np.mean((y - self.target) ** 2)), {}
         def listen(step, theta):
             if step in keep: sounds[step] = self.synth(theta)
@@ -169,7 +208,7 @@ class DDSPHybrid(HybridScales):
         self.theta, losses = adam(objective, self.theta, n_iters, lr, listen, progress)
         return losses, sounds
 
-# %% ../nbs/02_hybrid.ipynb #047
+# %% ../nbs/02_hybrid.ipynb #048
 @primitive
 def magnitudes(
     audio,  # (samples,)
@@ -178,59 +217,90 @@ def magnitudes(
     "Magnitudes of the STFT with a hop of a quarter frame; differentiable."
     return onp.abs(_stft(audio, n_fft))
 
-def _stft(audio, n_fft): return scipy.fft.rfft(frames(audio, n_fft, n_fft // 4) * window(n_fft), workers=2)
+def _stft(audio, n_fft):
+    return scipy.fft.rfft(frames(audio, n_fft, n_fft // 4) * window(n_fft))
 
+# %% ../nbs/02_hybrid.ipynb #049
 def _overlap_add(g, audio, n_fft):
     "What reaches `audio` when `g` reaches its magnitudes."
     spectra = _stft(audio, n_fft)
-    spectra *= g / (onp.abs(spectra) + 1e-30)         # along the direction in which each bin grows
-    spectra[:, 1:-1] *= 0.5                           # irfft counts these bins twice
-    pieces = scipy.fft.irfft(spectra, n_fft, workers=2) * n_fft * window(n_fft)
-    hop, total = n_fft // 4, onp.zeros((len(spectra) + 3, n_fft // 4))
-    for quarter in range(4): total[quarter:quarter + len(pieces)] += pieces[:, quarter * hop:(quarter + 1) * hop]
+    spectra *= g / (onp.abs(spectra) + 1e-30)  # the direction in which each bin grows
+    spectra[:, 1:-1] *= 0.5                    # irfft counts these bins twice
+    pieces = scipy.fft.irfft(spectra, n_fft) * n_fft * window(n_fft)
+    hop = n_fft // 4
+    total = onp.zeros((len(pieces) + 3, hop))
+    for quarter in range(4):
+        part = pieces[:, quarter * hop:(quarter + 1) * hop]
+        total[quarter:quarter + len(part)] += part
     return total.ravel()[n_fft // 2:][:len(audio)]
 
-defvjp(magnitudes, lambda y, audio, n_fft: lambda g: _overlap_add(g, audio, n_fft), argnums=[0])
+defvjp(magnitudes, lambda y, audio, n_fft: lambda g: _overlap_add(g, audio, n_fft),
+       argnums=[0])
 
-# %% ../nbs/02_hybrid.ipynb #048
+# %% ../nbs/02_hybrid.ipynb #050
 class SpectralLoss:
-    "Multi-resolution spectral distance to one target: linear and logarithmic, as in the formula above."
+    """Multi-resolution spectral distance to one target.
+    Linear and logarithmic, as in the formula above."""
     def __init__(self, target, n_ffts=(2048, 1024, 512, 256), floor_db=-80.0):
         target = expect("target", target)
-        if not target.any(): raise ValueError("target: it is silent, so there is nothing to compare with")
+        if not target.any():
+            raise ValueError("target: it is silent, "
+                             "so there is nothing to compare with")
         self.targets = {n_fft: magnitudes(target, n_fft) for n_fft in n_ffts}
-        self.floor = 10 ** (floor_db / 20) * max(spectrum.max() for spectrum in self.targets.values())  # epsilon
+        loudest = max(spectrum.max() for spectrum in self.targets.values())
+        self.floor = 10 ** (floor_db / 20) * loudest  # epsilon
 
-    def _each(self, audio, distance): return sum(distance(magnitudes(audio, n), x) for n, x in self.targets.items()) / len(self.targets)
+    def _each(self, audio, distance):
+        each = [distance(magnitudes(audio, n), x) for n, x in self.targets.items()]
+        return sum(each) / len(each)
+
+    def _log_ratio(self, y, x):
+        return np.mean(np.abs(np.log((y + self.floor) / (x + self.floor))))
+
+    def _distance(self, y, x):
+        return np.sum(np.abs(y - x)) / np.sum(x) + self._log_ratio(y, x)
 
     def __call__(self, audio):
         "The loss of `audio`, (samples,), as long as the target; differentiable."
-        return self._each(audio, lambda y, x: np.sum(np.abs(y - x)) / np.sum(x) + np.mean(np.abs(np.log((y + self.floor) / (x + self.floor)))))
+        return self._each(audio, self._distance)
 
     def distance_db(self, audio):
         "Mean difference in dB over all frames and frequencies, for people to read."
-        return self._each(audio, lambda y, x: np.mean(np.abs(20 * np.log10((y + self.floor) / (x + self.floor)))))
+        return 20 / np.log(10) * self._each(audio, self._log_ratio)
 
-# %% ../nbs/02_hybrid.ipynb #051
+# %% ../nbs/02_hybrid.ipynb #053
 def measure(
     audio,        # one note; (samples,)
     sample_rate,  # Hz
     f0_min_hz=60.0, f0_max_hz=1500.0,
 ):                # (f0_hz, gain): (samples,) each; gain peaks at 1
-    "Pitch and loudness over time. Needs librosa (in the extra `book`); raises `ValueError` for sounds under 50 ms or silent ones."
+    """Pitch and loudness over time. Needs librosa (in the extra `book`).
+    Raises `ValueError` for sounds under 50 ms or silent ones."""
     audio, hop = expect("audio", audio), max(1, int(0.005 * sample_rate))
-    if len(audio) < 0.05 * sample_rate: raise ValueError(f"audio: expected at least 50 ms, got {1000 * len(audio) / sample_rate:.0f} ms")
-    if onp.abs(audio).max() < 1e-5: raise ValueError("audio: it is silent, so it has no pitch")
-    import librosa
-    f0_hz = librosa.yin(audio, fmin=f0_min_hz, fmax=f0_max_hz, sr=sample_rate, frame_length=int(0.064 * sample_rate) // 2 * 2, hop_length=hop)
-    middle = onp.median(f0_hz)
-    f0_hz = onp.where(onp.abs(onp.log2(f0_hz / middle)) > 0.05, middle, f0_hz)  # one note: what strays by half a semitone is a mistake
-    f0_hz = onp.convolve(onp.pad(f0_hz, 4, mode="edge"), onp.ones(9) / 9, "valid")
+    if len(audio) < 0.05 * sample_rate:
+        raise ValueError("audio: expected at least 50 ms, "
+                         f"got {1000 * len(audio) / sample_rate:.0f} ms")
+    if onp.abs(audio).max() < 1e-5:
+        raise ValueError("audio: it is silent, so it has no pitch")
+    f0_hz = _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz)
     bell = onp.hanning(int(0.032 * sample_rate))
-    gain = onp.sqrt(onp.maximum(1e-10, onp.convolve(audio**2, bell / bell.sum(), "same")))
-    return onp.interp(onp.arange(len(audio)), hop * onp.arange(len(f0_hz)), f0_hz), gain / gain.max()
+    power = onp.convolve(audio**2, bell / bell.sum(), "same")
+    gain = onp.sqrt(onp.maximum(1e-10, power))
+    f0_hz = onp.interp(onp.arange(len(audio)), hop * onp.arange(len(f0_hz)), f0_hz)
+    return f0_hz, gain / gain.max()
 
 # %% ../nbs/02_hybrid.ipynb #054
+def _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz):
+    "One pitch for each `hop`, without outliers, smoothed over nine."
+    import librosa
+    f0_hz = librosa.yin(audio, fmin=f0_min_hz, fmax=f0_max_hz, sr=sample_rate,
+                        frame_length=int(0.064 * sample_rate) // 2 * 2, hop_length=hop)
+    # it is one note: what strays from it by more than 60 cents is a mistake
+    middle = onp.median(f0_hz)
+    f0_hz = onp.where(onp.abs(onp.log2(f0_hz / middle)) > 60 / 1200, middle, f0_hz)
+    return onp.convolve(onp.pad(f0_hz, 4, mode="edge"), onp.ones(9) / 9, "valid")
+
+# %% ../nbs/02_hybrid.ipynb #057
 def learn_note(
     audio,          # one note, 50 ms to 10 s; (samples,)
     sample_rate,    # Hz
@@ -240,92 +310,151 @@ def learn_note(
     keep=(),        # steps at which to keep the sound
     progress=True,
 ):                  # (trained DDSPHybrid, losses (n_iters,), {step: sound})
-    "From a recording to a model: measure pitch and loudness, then learn harmonics (at most 100), noise and room."
+    """From a recording to a model.
+    Measure pitch and loudness; learn harmonics (at most 100), noise and room."""
     audio = expect("audio", audio)
     if len(audio) > 10 * sample_rate:
-        raise ValueError(f"audio: expected one note of at most 10 s, got {len(audio) / sample_rate:.1f} s")
+        raise ValueError("audio: expected one note of at most 10 s, "
+                         f"got {len(audio) / sample_rate:.1f} s")
     f0_hz, gain = controls or measure(audio, sample_rate)
-    K_harm = int(onp.clip(sample_rate / 2 / onp.min(f0_hz), 1, 100))
+    K_harm = int(onp.clip(sample_rate / 2 / onp.max(f0_hz), 1, 100))  # none ever crosses Nyquist
     model = DDSPHybrid(audio, f0_hz, sample_rate, gain, K_harm, M_noise, L_reverb)
-    return model, *model.train(n_iters, 0.03, loss or SpectralLoss(audio), keep, progress)
+    loss = loss or SpectralLoss(audio)
+    return model, *model.train(n_iters, 0.03, loss, keep, progress)
 
-# %% ../nbs/02_hybrid.ipynb #062
-_UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps", "L_reverb": "taps", "noise_seed": "integer",
-          "harmonic_amps": "linear", "noise_fir": "linear", "reverb_ir": "linear", "f0_hz": "Hz"}
+# %% ../nbs/02_hybrid.ipynb #066
+_UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps",
+          "L_reverb": "taps", "noise_seed": "integer", "harmonic_amps": "linear",
+          "noise_fir": "linear", "reverb_ir": "linear", "f0_hz": "Hz"}
 
+def _digest(values):
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+# %% ../nbs/02_hybrid.ipynb #067
 def export(
     model,      # a trained `DDSPHybrid`
     name,       # what to call the sound
     origin="",  # recording, author, licence
 ):              # a patch: a dict that JSON can hold
-    "What `model` learned, as a patch: `fs`, `N`, `K_harm`, `M_noise`, `L_reverb`, `harmonic_amps`, `noise_fir`, `reverb_ir`, and how it was played."
-    amps, fir, room = ([float(f"{v:.9g}") for v in part] for part in model.unpack(model.theta))
+    """What `model` learned, as a patch, and how it was played.
+    Its `values` are `fs`, `N`, `K_harm`, `M_noise`, `L_reverb`, `harmonic_amps`,
+    `noise_fir`, `reverb_ir`, `noise_seed` and the median `f0_hz`."""
+    parts = model.unpack(model.theta)
+    amps, fir, room = ([float(f"{v:.9g}") for v in part] for part in parts)
+    values = {
+        "fs": model.sample_rate, "N": len(model.target), "K_harm": model.K_harm,
+        "M_noise": model.M_noise, "L_reverb": model.L_reverb, "noise_seed": model.seed,
+        "harmonic_amps": amps, "noise_fir": fir, "reverb_ir": room,
+        "f0_hz": float(onp.median(model.f0_hz)),
+    }
     every = max(1, int(model.sample_rate / 200))  # the performance: 200 values a second
-    curve = lambda c: [float(f"{v:.6g}") for v in c[::every]]
-    values = {"fs": model.sample_rate, "N": len(model.target), "K_harm": model.K_harm, "M_noise": model.M_noise, "L_reverb": model.L_reverb, "noise_seed": model.seed,
-              "harmonic_amps": amps, "noise_fir": fir, "reverb_ir": room, "f0_hz": float(onp.median(model.f0_hz))}
-    return {"format": "ddsp_book.patch", "version": 1, "synth": "hybrid", "name": name, "origin": origin, "units": _UNITS, "values": values,
-            "performance": {"every": every, "f0_hz": curve(model.f0_hz), "gain": curve(model.gain)}, "sha256": _digest(values)}
+    def curve(c): return [float(f"{v:.6g}") for v in c[::every]]
+    return {
+        "format": "ddsp_book.patch", "version": 1, "synth": "hybrid",
+        "name": name, "origin": origin, "units": _UNITS, "values": values,
+        "performance": {"every": every, "f0_hz": curve(model.f0_hz),
+                        "gain": curve(model.gain)},
+        "sha256": _digest(values),
+    }
 
-def _digest(values): return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-# %% ../nbs/02_hybrid.ipynb #063
+# %% ../nbs/02_hybrid.ipynb #068
 def check_patch(patch, name="patch"):
     "`patch` if it is a sound one; else `ValueError` that names what is wrong."
     def insist(right, what):
         if not right: raise ValueError(f"{name}: {what}")
-    insist(isinstance(patch, dict) and patch.get("format") == "ddsp_book.patch", "not a patch of this book")
-    insist(patch.get("version") == 1, f"expected version 1, got {patch.get('version')!r}")
-    insist(patch.get("synth") == "hybrid", f"expected a patch for the synth 'hybrid', got {patch.get('synth')!r}")
-    values = patch.get("values")
-    insist(isinstance(values, dict) and set(_UNITS) <= set(values), f"values: missing {sorted(set(_UNITS) - set(values or ()))}")
-    for key, most in {"N": 10**8, "K_harm": 1000, "M_noise": 10**6, "L_reverb": 10**6, "noise_seed": 2**32}.items():
-        insist(type(values[key]) is int and 0 <= values[key] <= most, f"{key}: expected a whole number up to {most}, got {values[key]!r}")
-    for key, count in {"harmonic_amps": "K_harm", "noise_fir": "M_noise", "reverb_ir": "L_reverb"}.items():
-        insist(isinstance(values[key], list) and len(values[key]) == values[count], f"{key}: expected a list of {values[count]} values as {count} says")
-        if values[key]: expect(f"{name}: {key}", values[key])
-    for key in ("fs", "f0_hz"): expect(f"{name}: {key}", values[key], "()", positive=True)
-    played = patch.get("performance", {"every": 1, "f0_hz": [values["f0_hz"]], "gain": [1.0]})
-    insist(isinstance(played, dict) and type(played.get("every")) is int and played["every"] > 0, "performance: expected every, f0_hz and gain")
-    for key in ("f0_hz", "gain"): expect(f"{name}: performance: {key}", played.get(key), positive=key == "f0_hz")
-    insist("sha256" not in patch or patch["sha256"] == _digest(values), "sha256: the values were changed since it was written; remove this line to accept them")
+    insist(isinstance(patch, dict) and patch.get("format") == "ddsp_book.patch",
+           "not a patch of this book")
+    version, synth = patch.get("version"), patch.get("synth")
+    insist(version == 1, f"expected version 1, got {version!r}")
+    insist(synth == "hybrid", f"expected a patch for the synth 'hybrid', got {synth!r}")
+    _check_values(patch.get("values"), name, insist)
+    played = _performance(patch)
+    every = played.get("every") if isinstance(played, dict) else None
+    insist(type(every) is int and every > 0,
+           "performance: expected every, f0_hz and gain")
+    for key in ("f0_hz", "gain"):
+        _number(f"{name}: performance: {key}", played.get(key), "(frames,)", key == "f0_hz")
+    insist("sha256" not in patch or patch["sha256"] == _digest(patch["values"]),
+           "sha256: the values were changed since it was written; "
+           "remove this line to accept them")
     return patch
 
-# %% ../nbs/02_hybrid.ipynb #064
+def _performance(patch):
+    "How it was played when it was learned; if it does not say, one steady tone."
+    steady = {"every": 1, "f0_hz": [patch["values"]["f0_hz"]], "gain": [1.0]}
+    return patch.get("performance", steady)
+
+# %% ../nbs/02_hybrid.ipynb #069
+_MOST = {"N": 10**8, "K_harm": 1000, "M_noise": 10**6, "L_reverb": 10**6,
+         "noise_seed": 2**32}
+_COUNT = {"harmonic_amps": "K_harm", "noise_fir": "M_noise", "reverb_ir": "L_reverb"}
+
+def _check_values(values, name, insist):
+    insist(isinstance(values, dict), "values: expected names and values")
+    insist(set(_UNITS) <= set(values), f"values: missing {sorted(set(_UNITS) - set(values))}")
+    for key, most in _MOST.items():
+        insist(type(values[key]) is int and 0 <= values[key] <= most,
+               f"{key}: expected a whole number up to {most}, got {values[key]!r}")
+    for key, count in _COUNT.items():
+        insist(isinstance(values[key], list) and len(values[key]) == values[count],
+               f"{key}: expected a list of {values[count]} values as {count} says")
+        if values[key]: _number(f"{name}: {key}", values[key], "(taps,)")
+    for key in ("fs", "f0_hz"): _number(f"{name}: {key}", values[key], "()", positive=True)
+
+def _number(*arguments, **options):
+    "`expect`, but in a file a value of the wrong type is one more wrong value."
+    try: return expect(*arguments, **options)
+    except TypeError as error: raise ValueError(str(error)) from None
+
+# %% ../nbs/02_hybrid.ipynb #070
 def save_patch(path, patch):
     "Write a patch file, checked; an interrupted write leaves the old file whole."
-    text = json.dumps(check_patch(patch), ensure_ascii=False, indent=1).replace(",\n   ", ", ")
+    text = json.dumps(check_patch(patch), ensure_ascii=False, indent=1)
+    text = text.replace(",\n   ", ", ")  # each list on one line
     def write(temporary):
         with open(temporary, "w", encoding="utf-8") as file: file.write(text + "\n")
     replace_file(path, write)
 
 def load_patch(path):
-    "Read a patch file. Raises `ValueError` when it is cut off, tampered with, or for another synth."
+    """Read a patch file.
+    Raises `ValueError` when it is cut off, tampered with, or for another synth."""
     with open(path, encoding="utf-8") as file:
         try: return check_patch(json.load(file), f"patch {str(path)!r}")
-        except (json.JSONDecodeError, UnicodeDecodeError) as error: raise ValueError(f"patch {str(path)!r}: not JSON, perhaps cut off ({error})") from None
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            message = f"patch {str(path)!r}: not JSON, perhaps cut off ({error})"
+            raise ValueError(message) from None
 
-# %% ../nbs/02_hybrid.ipynb #065
+# %% ../nbs/02_hybrid.ipynb #071
 def render_patch(
     patch,       # as from `load_patch`
-    f0_hz=None,  # one number or (samples,), Hz; None: as it was played when it was learned
+    f0_hz=None,  # one number or (samples,), Hz; None: as it was played
     gain=None,   # likewise, linear
     n_samples=None,
 ):               # (samples,)
-    "Play a patch in one go. The same synthesizer as `DDSPHybrid.synth`, without anything to learn."
-    v, played = check_patch(patch)["values"], patch.get("performance") or {"every": 1, "f0_hz": [patch["values"]["f0_hz"]], "gain": [1.0]}
+    """Play a patch in one go.
+    The same synthesizer as `DDSPHybrid.synth`, without anything to learn."""
+    v, played = check_patch(patch)["values"], _performance(patch)
     n = v["N"] if n_samples is None else n_samples
     def curve(key, given):
-        if given is not None: return expect_curve(key, given, n, positive=key == "f0_hz")
-        return onp.interp(onp.arange(n), played["every"] * onp.arange(len(played[key])), played[key])
-    dry = onp.dot(v["harmonic_amps"], harmonic_table(curve("f0_hz", f0_hz), v["fs"], v["K_harm"]))
-    if v["M_noise"]: dry = dry + convolve(white_noise(n, v["noise_seed"]), onp.array(v["noise_fir"]))
+        if given is not None:
+            return expect_curve(key, given, n, positive=key == "f0_hz")
+        kept = played[key]
+        return onp.interp(onp.arange(n), played["every"] * onp.arange(len(kept)), kept)
+    table = harmonic_table(curve("f0_hz", f0_hz), v["fs"], v["K_harm"])
+    dry = onp.dot(v["harmonic_amps"], table)
+    if v["M_noise"]:
+        dry = dry + convolve(white_noise(n, v["noise_seed"]), onp.array(v["noise_fir"]))
     dry = dry * curve("gain", gain)
     return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
+    return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
 
-# %% ../nbs/02_hybrid.ipynb #066
+# %% ../nbs/02_hybrid.ipynb #072
 def example_patch(name):
-    "A patch that comes with the book, e.g. \"violin_A4\"; `ValueError` lists them when there is no such patch."
-    names = sorted(path.name[:-5] for path in (DATA / "patches").iterdir() if path.name.endswith(".json"))
-    if name not in names: raise ValueError(f"name: there is no patch {name!r}; there are {', '.join(names)}")
-    return load_patch(DATA / "patches" / f"{name}.json")
+    """A patch that comes with the book, e.g. "violin_A4".
+    `ValueError` lists them when there is no such patch."""
+    folder = DATA / "patches"
+    names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".json"))
+    if name not in names:
+        raise ValueError(f"name: there is no patch {name!r}; "
+                         f"there are {', '.join(names)}")
+    return load_patch(folder / f"{name}.json")

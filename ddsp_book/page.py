@@ -5,7 +5,7 @@ __all__ = ['STATIC', 'BLUE', 'ORANGE', 'GREEN', 'VIOLET', 'RED', 'expect', 'expe
            'player', 'compare', 'scrubber', 'instrument', 'figure', 'ask', 'check', 'stub']
 
 # %% ../nbs/00_page.ipynb #002
-"Figures, players and exercises: what a page can hold, with or without a running kernel."
+"Figures, players, exercises: what a page can hold, with or without a running kernel."
 import base64, html, io, json, os, re
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,7 +20,9 @@ def expect(
     shape="(samples,)",  # expected dimensions by name; "()" for one number
     positive=False,      # refuse zero and below
 ):                       # float64 array of that many dimensions
-    "`value` as a float64 array; `ValueError` or `TypeError` naming `name` when it is empty, not finite or of another shape."
+    """`value` as a float64 array.
+    Raises `ValueError` or `TypeError` naming `name` when it is empty, not finite or of
+    another shape."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name}: expected real numbers, got {array.dtype}")
@@ -30,7 +32,9 @@ def expect(
         raise ValueError(f"{name}: expected at least one value, got none")
     bad = ~np.isfinite(array)
     if bad.any():
-        raise ValueError(f"{name}: {bad.sum()} of {array.size} values are NaN or infinite, the first at index {bad.argmax()}")
+        raise ValueError(
+            f"{name}: {bad.sum()} of {array.size} values are NaN or infinite, "
+            f"the first at index {bad.argmax()}")
     if positive and (array <= 0).any():
         raise ValueError(f"{name}: expected values above 0, got {array.min():g}")
     return array.astype(float)
@@ -41,20 +45,27 @@ def expect_curve(
     n_samples,       # how many samples there are
     positive=False,  # refuse zero and below
 ):                   # (n_samples,)
-    "A pitch, a gain, …: one number held, or a curve of the right length. Raises like `expect`."
-    if np.ndim(n_samples) or n_samples != int(n_samples) or n_samples < 0: raise ValueError(f"n_samples: expected a whole number from 0 up, got {n_samples!r}")
-    if np.ndim(value) == 0: return np.full(int(n_samples), expect(name, value, "()", positive))
+    """A pitch, a gain, …: one number held, or a curve of the right length.
+    Raises like `expect`."""
+    if not (np.ndim(n_samples) == 0 and 0 <= n_samples < 2**62 and n_samples % 1 == 0):
+        raise ValueError(
+            f"n_samples: expected a whole number from 0 up, got {n_samples!r}")
+    if np.ndim(value) == 0:
+        return np.full(int(n_samples), expect(name, value, "()", positive))
     value = expect(name, value, positive=positive)
-    if len(value) != n_samples: raise ValueError(f"{name}: expected {n_samples} samples, got {len(value)}")
+    if len(value) != n_samples:
+        raise ValueError(f"{name}: expected {n_samples} samples, got {len(value)}")
     return value
 
 # %% ../nbs/00_page.ipynb #008
 STATIC = files("ddsp_book") / "static"
 
 def page_script():
-    "The JavaScript of all players and synths: the files in `static/`, one after the other."
-    css = (STATIC / "ddsp.css").read_text()
-    return "\n".join([f"const DDSP_CSS = {json.dumps(css)};", *(path.read_text() for path in sorted(STATIC.iterdir(), key=str) if path.name.endswith(".js"))])
+    "The JavaScript of all players and synths: the files in `static/`, joined in order."
+    css = (STATIC / "ddsp.css").read_text("utf-8")
+    scripts = [path for path in STATIC.iterdir() if path.name.endswith(".js")]
+    sources = [path.read_text("utf-8") for path in sorted(scripts, key=str)]
+    return "\n".join([f"const DDSP_CSS = {json.dumps(css)};", *sources])
 
 @lru_cache
 def _widget_class():
@@ -66,14 +77,17 @@ def _widget_class():
 
 # %% ../nbs/00_page.ipynb #009
 class Shown:
-    "HTML for a page, `text` for everybody else. In live Jupyter the page's script comes along."
+    """HTML for a page, `text` for everybody else.
+    In live Jupyter the page's script comes along."""
     def __init__(self, html, text): self.html, self.text = html, text
     def __repr__(self): return self.text
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         bundle = {"text/plain": self.text, "text/html": self.html}
-        live = "<ddsp-" in self.html and "JPY_SESSION_NAME" in os.environ  # set by Jupyter servers, not by book builds
-        try: return {**_widget_class()(html=self.html)._repr_mimebundle_()[0], **bundle} if live else bundle
+        # Jupyter servers set this variable, book builds do not.
+        live = "JPY_SESSION_NAME" in os.environ
+        if not live or "<ddsp-" not in self.html: return bundle
+        try: return {**_widget_class()(html=self.html)._repr_mimebundle_()[0], **bundle}
         except ImportError: return bundle  # no anywidget: the plain HTML still plays
 
 # %% ../nbs/00_page.ipynb #012
@@ -83,48 +97,61 @@ def flac_uri(audio, sample_rate):
     soundfile.write(buffer, audio, int(sample_rate), format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()
 
+def _safe(audio):
+    "`audio` at or below full scale, and a note for the caption if it was turned down."
+    audio = expect("audio", audio)
+    peak = np.abs(audio).max()
+    if peak <= 1: return audio, ""
+    down_db = 20 * np.log10(peak)
+    return audio / peak, f" (turned down {down_db:.1f} dB to stay within full scale)"
+
+# %% ../nbs/00_page.ipynb #013
 def _sentence(caption):
     "A caption that may stand in an attribute, with a full stop."
     return html.escape(caption if caption.endswith((".", "?", "!")) else caption + ".")
 
-def _safe(audio):
-    "`audio` at or below full scale, and a note for the caption where it had to be turned down."
-    audio = expect("audio", audio)
-    peak = np.abs(audio).max()
-    return (audio, "") if peak <= 1 else (audio / peak, f" (turned down {20 * np.log10(peak):.1f} dB to stay within full scale)")
-
 def _audio_tag(audio, sample_rate, name, gain_db=0.0, **data):
     "One `<audio>` element: the sound itself, and what a script wants to know about it."
     data = {"name": name, "rate": int(sample_rate), "gain-db": f"{gain_db:.2f}", **data}
-    attributes = " ".join(f'data-{key}="{html.escape(str(value))}"' for key, value in data.items())
-    return f'<audio controls preload="metadata" src="{flac_uri(audio, sample_rate)}" aria-label="{html.escape(name)}" {attributes}></audio>'
+    attributes = " ".join(
+        f'data-{key}="{html.escape(str(value))}"' for key, value in data.items())
+    return (f'<audio controls preload="metadata" src="{flac_uri(audio, sample_rate)}" '
+            f'aria-label="{html.escape(name)}" {attributes}></audio>')
 
-# %% ../nbs/00_page.ipynb #013
+# %% ../nbs/00_page.ipynb #014
 def player(
     audio,        # (samples,), full scale is ±1
     sample_rate,  # Hz
     caption,      # what one will hear
 ):
-    "A sound to hear and see: waveform, spectrogram, seek, loop. Raises `ValueError` for empty or non-finite audio."
+    """A sound to hear and see: waveform, spectrogram, seek, loop.
+    Raises `ValueError` for empty or non-finite audio."""
     audio, note = _safe(audio)
     tag = _audio_tag(audio, sample_rate, caption)
-    return Shown(f'<ddsp-player caption="{_sentence(caption + note)}">{tag}</ddsp-player>',
-                 f"Sound: {caption}{note}, {len(audio) / sample_rate:.2f} s")
+    return Shown(
+        f'<ddsp-player caption="{_sentence(caption + note)}">{tag}</ddsp-player>',
+        f"Sound: {caption}{note}, {len(audio) / sample_rate:.2f} s")
 
-# %% ../nbs/00_page.ipynb #016
+# %% ../nbs/00_page.ipynb #017
 def compare(
     sounds,       # {name: audio (samples,)}, two or more
     sample_rate,  # Hz
     caption,      # what one will compare
 ):
-    "An A/B player: the same moment in each of `sounds`, all turned down to the RMS level of the quietest."
+    """An A/B player: the same moment in each of `sounds`.
+    All are turned down to the RMS level of the quietest."""
     safe = {name: _safe(audio)[0] for name, audio in sounds.items()}
-    levels_db = {name: 20 * np.log10(np.sqrt(np.mean(audio**2)) + 1e-9) for name, audio in safe.items()}
-    quietest = min((level for level in levels_db.values() if level > -90), default=0)  # silence matches nothing
-    tags = "".join(_audio_tag(audio, sample_rate, name, min(0, quietest - levels_db[name])) for name, audio in safe.items())
-    return Shown(f'<ddsp-ab caption="{_sentence(caption)}">{tags}</ddsp-ab>', f"A/B: {caption}: {', '.join(sounds)}")
+    levels_db = {name: 20 * np.log10(np.sqrt(np.mean(audio**2)) + 1e-9)
+                 for name, audio in safe.items()}
+    audible = [level for level in levels_db.values() if level > -90]
+    quietest = min(audible, default=0)  # silence matches nothing
+    tags = "".join(
+        _audio_tag(audio, sample_rate, name, min(0, quietest - levels_db[name]))
+        for name, audio in safe.items())
+    return Shown(f'<ddsp-ab caption="{_sentence(caption)}">{tags}</ddsp-ab>',
+                 f"A/B: {caption}: {', '.join(sounds)}")
 
-# %% ../nbs/00_page.ipynb #019
+# %% ../nbs/00_page.ipynb #020
 def scrubber(
     sounds,       # {step: audio (samples,)}: what the model sounded like at that step
     losses,       # loss at steps 0, 1, 2, …
@@ -132,51 +159,76 @@ def scrubber(
     caption,      # what one will hear
     loss_label="loss",
 ):
-    "Hear a model learn: its loss curve as a slider over the sounds that it made on the way."
+    "Hear a model learn: its loss curve as a slider over the sounds it made on the way."
     losses = expect("losses", losses, "(steps,)")
-    shown = np.unique(np.r_[np.arange(0, len(losses), max(1, len(losses) // 300)), len(losses) - 1, [s for s in sounds if s < len(losses)]])
+    every = max(1, len(losses) // 300)  # some 300 points are enough for the curve
+    heard = [step for step in sounds if step < len(losses)]
+    shown = np.unique(np.r_[:len(losses):every, len(losses) - 1, heard])
     pairs = json.dumps([[int(step), float(f"{losses[step]:.4g}")] for step in shown])
-    tags = "".join(_audio_tag(_safe(audio)[0], sample_rate, f"step {step}", step=step) for step, audio in sounds.items())
-    return Shown(f'<ddsp-scrubber caption="{_sentence(caption)}" loss-label="{html.escape(loss_label)}" losses="{pairs}">{tags}</ddsp-scrubber>',
+    tags = "".join(
+        _audio_tag(_safe(audio)[0], sample_rate, f"step {step}", step=step)
+        for step, audio in sounds.items())
+    attributes = (f'caption="{_sentence(caption)}" '
+                  f'loss-label="{html.escape(loss_label)}" losses="{pairs}"')
+    return Shown(f"<ddsp-scrubber {attributes}>{tags}</ddsp-scrubber>",
                  f"Training to hear: {caption}: steps {', '.join(map(str, sounds))}")
 
-# %% ../nbs/00_page.ipynb #022
+# %% ../nbs/00_page.ipynb #023
 def instrument(
-    patches,  # a patch as loaded from its file (a dict with "synth" and "values"), or a list of them: presets
+    patches,  # a patch as loaded from its file (a dict), or a list of them: presets
     caption,  # what one can do with it
 ):
-    "A live synthesizer for one patch or several: keyboard, knobs, scope. It needs no kernel."
+    """A live synthesizer for one patch or several: keyboard, knobs, scope.
+    It needs no kernel."""
     patches = [patches] if isinstance(patches, dict) else list(patches)
     synths = {str(patch.get("synth")) for patch in patches}
     if len(synths) != 1 or not re.fullmatch(r"[a-z][a-z0-9]*", min(synths)):
-        raise ValueError(f'patches: expected patches for one synth, got {sorted(synths)}')
+        raise ValueError(
+            f"patches: expected patches for one synth, got {sorted(synths)}")
     tag = "ddsp-" + synths.pop()
-    data = "".join(f'<script type="application/json">{json.dumps(patch).replace("<", chr(92) + "u003c")}</script>' for patch in patches)
-    return Shown(f'<{tag} caption="{_sentence(caption)}">{data}</{tag}>', f"Instrument: {caption}")
+    def script(patch):
+        data = json.dumps(patch).replace("<", r"\u003c")
+        return f'<script type="application/json">{data}</script>'
+    data = "".join(map(script, patches))
+    return Shown(f'<{tag} caption="{_sentence(caption)}">{data}</{tag}>',
+                 f"Instrument: {caption}")
 
-# %% ../nbs/00_page.ipynb #024
+# %% ../nbs/00_page.ipynb #025
 BLUE, ORANGE, GREEN, VIOLET, RED = "#3584c8", "#d9701a", "#2e9e5b", "#a35fc4", "#d9485f"
 _INK = "#010203"  # replaced by the colour of the surrounding text
 
 def _style():
     from cycler import cycler
-    return {"svg.fonttype": "none", "svg.hashsalt": "ddsp_book", "font.family": "sans-serif", "font.size": 10,
-            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VIOLET, RED]), "axes.spines.top": False, "axes.spines.right": False,
-            "figure.facecolor": "none", "axes.facecolor": "none", "legend.frameon": False, "lines.linewidth": 1.4,
-            **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")}}
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor",
+             "xtick.color", "ytick.color")
+    return {
+        **{key: _INK for key in inked},
+        "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VIOLET, RED]),
+        "axes.spines.top": False, "axes.spines.right": False,
+        "figure.facecolor": "none", "axes.facecolor": "none",
+        "font.family": "sans-serif", "font.size": 10,
+        "legend.frameon": False, "lines.linewidth": 1.4,
+        "svg.fonttype": "none", "svg.hashsalt": "ddsp_book",
+    }
 
-# %% ../nbs/00_page.ipynb #025
+# %% ../nbs/00_page.ipynb #026
 def _svg(figure, alt):
     "`figure` as one inline `<svg>` with a spoken description."
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", bbox_inches="tight",
+                   metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg"):].replace(_INK, "currentColor")
-    svg = re.sub(r'<g id="[^"]+"', "<g", svg)                        # ids would repeat from figure to figure
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1), count=1)
+    svg = re.sub(r'<g id="[^"]+"', "<g", svg)  # ids would repeat from figure to figure
+    for size in ("height", "width"):
+        svg = re.sub(rf'(<svg[^>]*?) {size}="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}" style="max-width: {figure.get_figwidth() * 72 * 1.4:.0f}px"', 1)
+    width_px = figure.get_figwidth() * 72 * 1.4
+    attributes = (f'role="img" aria-label="{html.escape(alt)}" '
+                  f'style="max-width: {width_px:.0f}px"')
+    return svg.replace("<svg", f"<svg {attributes}", 1)
 
+# %% ../nbs/00_page.ipynb #027
 @contextmanager
 def figure(
     alt,         # one sentence that says what the picture shows
@@ -185,17 +237,20 @@ def figure(
     rows=1, columns=1,
     **axes,      # handed to `plt.subplots`, e.g. sharex=True
 ):
-    "Draw on the axes that this yields; leaving the block shows the picture. One axis, or an array of them."
+    """Draw on the axes that this yields; leaving the block shows the picture.
+    One axis, or an array of them."""
     import matplotlib.pyplot as plt
     from IPython.display import display
     with plt.rc_context(_style()):
-        drawing, axis = plt.subplots(rows, columns, figsize=(width, height * rows), layout="constrained", **axes)
+        drawing, axis = plt.subplots(rows, columns, figsize=(width, height * rows),
+                                     layout="constrained", **axes)
         try:
             yield axis
-            display(Shown(f'<figure class="ddsp-figure">{_svg(drawing, alt)}</figure>', f"Figure: {alt}"))
+            picture = f'<figure class="ddsp-figure">{_svg(drawing, alt)}</figure>'
+            display(Shown(picture, f"Figure: {alt}"))
         finally: plt.close(drawing)
 
-# %% ../nbs/00_page.ipynb #028
+# %% ../nbs/00_page.ipynb #030
 def ask(
     question,        # plain text; `code` in backticks
     answer,          # the right number
@@ -204,48 +259,66 @@ def ask(
     solution="",     # why, shown when unfolded
 ):
     "A question that the page can judge: type a number, get told whether it is right."
-    def words(text): return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-    return Shown(f'<ddsp-answer value="{answer:.10g}" tolerance="{tolerance}" unit="{html.escape(unit)}"><p class="question">{words(question)}</p>'
-                 f'<details><summary>Solution</summary><p>{words(solution)} <strong>{answer:.5g} {html.escape(unit)}</strong></p></details></ddsp-answer>',
-                 f"Question: {question}")
+    def words(text):
+        return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    unit = html.escape(unit)
+    return Shown(
+        f'<ddsp-answer value="{answer:.10g}" tolerance="{tolerance}" unit="{unit}">'
+        f'<p class="question">{words(question)}</p>'
+        f"<details><summary>Solution</summary>"
+        f"<p>{words(solution)} <strong>{answer:,.6g} {unit}</strong></p></details>"
+        f"</ddsp-answer>",
+        f"Question: {question}")
 
-# %% ../nbs/00_page.ipynb #030
+# %% ../nbs/00_page.ipynb #032
 _cases = {}  # function name → the cases that it has to pass
 
 def check(
     function,        # yours
-    cases=None,      # [(arguments, expected), …]; left out: those given last for a function of this name
+    cases=None,      # [(arguments, expected), …]; default: the last given for this name
     tolerance=1e-6,  # absolute and relative
 ):
     "Does `function` give what is expected? Says what went wrong first, kindly."
     name = function.__name__
-    cases = _cases.setdefault(name, cases) if cases is None else _cases.__setitem__(name, cases) or cases
+    if cases is not None: _cases[name] = cases, tolerance
+    if name not in _cases: raise ValueError(f"cases: none were given for {name} so far")
+    cases, tolerance = _cases[name]
+    verdict = f"Right: {len(cases)} of {len(cases)} cases."
     for arguments, expected in cases:
         call = f"{name}({', '.join(map(_brief, arguments))})"
-        try: got = function(*arguments)
-        except Exception as error: return Shown(f"<p>Not yet: <code>{html.escape(call)}</code> raised {html.escape(repr(error))}</p>", f"Not yet: {call} raised {error!r}")
-        if got is None or got is ...:
-            return Shown(f"<p>Waiting for your <code>{name}</code>.</p>", f"Waiting for your {name}.")
-        if not _agree(got, expected, tolerance):
-            text = f"Not yet: {call} gave {_brief(got)}, expected {_brief(expected)}"
-            return Shown(f"<p>{html.escape(text)}</p>", text)
-    return Shown(f"<p>Right: {len(cases)} of {len(cases)} cases.</p>", f"Right: {len(cases)} of {len(cases)} cases.")
+        try:
+            got = function(*arguments)
+            if got is None or got is ...: verdict = f"Waiting for your {name}."
+            elif _agree(got, expected, tolerance): continue
+            else: verdict = f"Not yet: {call} gave {_brief(got)}, expected {_brief(expected)}"
+        except Exception as error: verdict = f"Not yet: {call} raised {error!r}"
+        break
+    return Shown(f"<p>{html.escape(verdict)}</p>", verdict)
 
+# %% ../nbs/00_page.ipynb #033
 def _agree(got, expected, tolerance):
-    if isinstance(expected, tuple): return isinstance(got, tuple) and len(got) == len(expected) and all(_agree(*pair, tolerance) for pair in zip(got, expected))
-    return np.shape(got) == np.shape(expected) and np.allclose(got, expected, tolerance, tolerance)
+    "Same shape, close values; a tuple agrees item by item."
+    if isinstance(expected, tuple):
+        if not isinstance(got, tuple) or len(got) != len(expected): return False
+        return all(_agree(*pair, tolerance) for pair in zip(got, expected))
+    got, expected = np.asarray(got), np.asarray(expected)
+    if got.dtype.kind not in "biufc" or got.shape != expected.shape: return False
+    return np.allclose(got, expected, tolerance, tolerance)
 
 def _brief(value):
     "A value in a few characters, for a message."
     if isinstance(value, tuple): return f"({', '.join(map(_brief, value))})"
-    return f"array{np.shape(value)}" if np.ndim(value) and np.size(value) > 4 else repr(np.asarray(value).tolist() if np.ndim(value) else value)
+    if np.ndim(value) == 0: return repr(value.item() if isinstance(value, np.generic) else value)
+    if np.size(value) > 4: return f"array{np.shape(value)}"
+    return repr(np.asarray(value).tolist())
 
-# %% ../nbs/00_page.ipynb #032
+# %% ../nbs/00_page.ipynb #035
 def stub(
     solution,  # source of a cell: one function with a docstring
 ):             # the same with an empty body
-    "The exercise for a solution: its first line, its docstring, and room for an answer."
+    "The exercise for a solution: first line, docstring, and room for an answer."
     import ast
-    function = next(node for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef))
-    lines = solution.splitlines()
-    return "\n".join(["#| exercise", *lines[function.lineno - 1:function.body[0].end_lineno], "    ...  # your answer"])
+    function = next(node for node in ast.parse(solution).body
+                    if isinstance(node, ast.FunctionDef))
+    head = solution.splitlines()[function.lineno - 1:function.body[0].end_lineno]
+    return "\n".join(["#| exercise", *head, "    ...  # your answer"])

@@ -4,14 +4,16 @@
 __all__ = ['table_sine', 'Voice', 'FIR', 'PartitionedConvolution', 'Gate', 'Runtime']
 
 # %% ../nbs/03_runtime.ipynb #005
-"A streaming runtime for hybrid patches: sine-table harmonics and filtered noise in a room, block by block."
+"""A streaming runtime for hybrid patches.
+Sine-table harmonics and filtered noise in a room, block by block."""
 import numpy as np
 from .hybrid import check_patch, white_noise
 from .page import expect, expect_curve
 
 # %% ../nbs/03_runtime.ipynb #010
 _SIZE = 16384
-_SINE = np.sin(2 * np.pi * np.arange(_SIZE + 1) / _SIZE)  # one point more, so that the last one has a neighbour
+# one point more, so that the last one has a neighbour
+_SINE = np.sin(2 * np.pi * np.arange(_SIZE + 1) / _SIZE)
 
 def table_sine(
     phase,  # cycles; any shape
@@ -25,17 +27,20 @@ def table_sine(
 class Voice:
     "Harmonics with a running phase. State: the phase."
     def __init__(self, harmonic_amps, sample_rate):
-        self.amps, self.sample_rate, self.phase = np.asarray(harmonic_amps, float), sample_rate, 0.0
+        self.amps, self.sample_rate = np.asarray(harmonic_amps, float), sample_rate
+        self.phase = 0.0
 
     def process(
         self,
         f0_hz,  # pitch for the coming samples; (samples,), Hz
     ):          # (samples,)
         "The next samples. A harmonic at or above Nyquist is silent."
-        phase = self.phase + np.concatenate([[0.0], np.cumsum(f0_hz / self.sample_rate)])  # cycles
+        steps = np.cumsum(f0_hz / self.sample_rate)  # cycles
+        phase = self.phase + np.concatenate([[0.0], steps])
         self.phase = phase[-1] % 1
         k = np.arange(1, len(self.amps) + 1)[:, None]
-        return self.amps @ (table_sine(k * phase[:-1]) * (k * f0_hz < self.sample_rate / 2))
+        audible = k * f0_hz < self.sample_rate / 2
+        return self.amps @ (table_sine(k * phase[:-1]) * audible)
 
 # %% ../nbs/03_runtime.ipynb #014
 class FIR:
@@ -52,19 +57,23 @@ class FIR:
 
 # %% ../nbs/03_runtime.ipynb #019
 class PartitionedConvolution:
-    "Convolution with a long response, without latency, for blocks of any size. State: recent input, and its spectra."
+    """Convolution with a long response, without latency, for blocks of any size.
+    State: recent input, and its spectra."""
     def __init__(
         self,
         response,  # (taps,)
         part=256,  # P; samples
     ):
         self.part, parts = part, -(-len(response) // part)
-        pieces = np.pad(np.asarray(response, float), (0, parts * part - len(response))).reshape(parts, part)
+        pieces = np.zeros((parts, part))
+        pieces.flat[:len(response)] = response
         self.head = FIR(pieces[0])
-        self.tail_spectra = np.fft.rfft(pieces[1:], 2 * part)            # row k: part k + 1 of the room
-        self.input_spectra = np.zeros_like(self.tail_spectra)            # row k: the block k + 1 blocks ago
-        self.blocks, self.filled = np.zeros(2 * part), 0                 # the last block and the present one
-        self.tail = np.zeros(part)                                       # what the tail adds to the present block
+        # row k: part k + 1 of the room, and the spectrum of the block k + 1 blocks ago
+        self.tail_spectra = np.fft.rfft(pieces[1:], 2 * part)
+        self.input_spectra = np.zeros_like(self.tail_spectra)
+        self.blocks = np.zeros(2 * part)  # the last block and the present one,
+        self.filled = 0                   # which holds this many samples so far
+        self.tail = np.zeros(part)        # what the tail adds to the present block
 
     def process(self, x):
         "The next samples in the room; (samples,) → (samples,)."
@@ -82,33 +91,38 @@ class PartitionedConvolution:
         if len(self.tail_spectra):
             self.input_spectra = np.roll(self.input_spectra, 1, axis=0)
             self.input_spectra[0] = np.fft.rfft(self.blocks)
-            self.tail = np.fft.irfft((self.input_spectra * self.tail_spectra).sum(0))[self.part:]
+            products = self.input_spectra * self.tail_spectra
+            self.tail = np.fft.irfft(products.sum(0))[self.part:]
         self.blocks[:self.part], self.filled = self.blocks[self.part:], 0
 
 # %% ../nbs/03_runtime.ipynb #022
 class Gate:
-    "Opens and closes along straight lines. State: how far it is open, and where it is going."
+    """Opens and closes along straight lines.
+    State: how far it is open, and where it is going."""
     def __init__(self, sample_rate, attack_s=0.0, release_s=0.05):
-        self.rise = 1 / max(1, expect("attack_s", attack_s, "()") * sample_rate)    # per sample
+        # how far it moves in one sample
+        self.rise = 1 / max(1, expect("attack_s", attack_s, "()") * sample_rate)
         self.fall = 1 / max(1, expect("release_s", release_s, "()") * sample_rate)
         self.instant, self.open, self.level = attack_s <= 0, False, 0.0
 
     def process(self, n_samples):
         "The next gate values; (n_samples,)."
         steps = np.arange(n_samples + 1)
-        levels = np.minimum(1, self.level + steps * self.rise) if self.open else np.maximum(0, self.level - steps * self.fall)
+        if self.open: levels = np.minimum(1, self.level + steps * self.rise)
+        else: levels = np.maximum(0, self.level - steps * self.fall)
         if self.open and self.instant: levels[:] = 1.0
         self.level = levels[-1]
         return levels[:-1]
 
 # %% ../nbs/03_runtime.ipynb #024
 class Runtime:
-    "Plays a hybrid patch block by block: `note_on`, `note_off`, and `process` for the next samples. One voice."
+    """Plays a hybrid patch block by block. One voice.
+    `note_on`, `note_off`, and `process` for the next samples."""
     def __init__(
         self,
-        patch,            # as from `load_patch`; raises `ValueError` if it is not a sound one
-        attack_s=0.0,     # s; 0 opens at once
-        release_s=0.05,   # s
+        patch,           # as from `load_patch`; `ValueError` if it is not a sound one
+        attack_s=0.0,    # s; 0 opens at once
+        release_s=0.05,  # s
     ):
         v = check_patch(patch)["values"]
         self.values, self.sample_rate, self.f0_hz = v, v["fs"], v["f0_hz"]
@@ -117,12 +131,15 @@ class Runtime:
         self._start()
 
     def _start(self):
-        self.voice, self.count = Voice(self.values["harmonic_amps"], self.sample_rate), 0
+        self.voice = Voice(self.values["harmonic_amps"], self.sample_rate)
+        self.count = 0
         self.fir = FIR(self.values["noise_fir"]) if self.values["M_noise"] else None
 
     def note_on(self, f0_hz=None):
-        "Start a note, at the pitch of the patch unless `f0_hz` says another; legato while one is sounding."
-        if f0_hz is not None: self.f0_hz = float(expect("f0_hz", f0_hz, "()", positive=True))
+        """Start a note, at the pitch of the patch unless `f0_hz` says another.
+        Legato while one is sounding."""
+        if f0_hz is not None:
+            self.f0_hz = float(expect("f0_hz", f0_hz, "()", positive=True))
         if self.gate.level == 0: self._start()
         self.gate.open = True
 
@@ -133,12 +150,15 @@ class Runtime:
     def process(
         self,
         n_samples,   # how many come next
-        f0_hz=None,  # pitch for them, one number or (n_samples,), Hz; None: that of the note
-        gain=1.0,    # loudness for them, one number or (n_samples,), linear
+        f0_hz=None,  # their pitch, one number or (n_samples,), Hz; None: the note's
+        gain=1.0,    # their loudness, one number or (n_samples,), linear
     ):               # (n_samples,)
         "The next samples of the sound."
-        dry = self.voice.process(expect_curve("f0_hz", self.f0_hz if f0_hz is None else f0_hz, n_samples, positive=True))
-        if self.fir: dry = dry + self.fir.process(white_noise(n_samples, self.values["noise_seed"], self.count))
+        f0_hz = self.f0_hz if f0_hz is None else f0_hz
+        dry = self.voice.process(expect_curve("f0_hz", f0_hz, n_samples, positive=True))
+        if self.fir:
+            noise = white_noise(n_samples, self.values["noise_seed"], self.count)
+            dry = dry + self.fir.process(noise)
         self.count += n_samples
         dry = self.gate.process(n_samples) * expect_curve("gain", gain, n_samples) * dry
         return self.room.process(dry) if self.room else dry

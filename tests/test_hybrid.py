@@ -39,7 +39,8 @@ def test_harmonics_above_nyquist_are_silent():
 @pytest.mark.parametrize("seed", [0, 1, 12345])
 def test_noise_is_white_and_seekable(seed):
     noise = H.white_noise(200_000, seed)
-    assert abs(noise.mean()) < 0.01 and noise.var() == pytest.approx(1, abs=0.01) and onp.abs(noise).max() <= onp.sqrt(3)
+    assert abs(noise.mean()) < 0.01 and noise.var() == pytest.approx(1, abs=0.01)
+    assert onp.abs(noise).max() <= onp.sqrt(3)
     correlation = onp.array([onp.mean(noise[lag:] * noise[:-lag]) for lag in range(1, 50)])
     assert onp.abs(correlation).max() < 4.5 / onp.sqrt(200_000)  # 4.5 standard errors
     _, power = scipy.signal.welch(noise, nperseg=512)
@@ -49,11 +50,14 @@ def test_noise_is_white_and_seekable(seed):
 
 def test_the_forward_path_agrees_with_scipy():
     n, f0 = 2000, onp.linspace(300, 310, 2000)
-    model = H.DDSPHybrid(rng.standard_normal(n), f0, 16000, onp.linspace(0, 1, n), K_harm=5, M_noise=8, L_reverb=32)
+    gain = onp.linspace(0, 1, n)
+    target = rng.standard_normal(n)
+    model = H.DDSPHybrid(target, f0, 16000, gain, K_harm=5, M_noise=8, L_reverb=32)
     amps, fir, room = model.unpack(model.theta)
     phase = onp.concatenate([[0], onp.cumsum(f0)[:-1]]) / 16000
-    dry = sum(a * onp.sin(2 * onp.pi * k * phase) for k, a in enumerate(amps, 1)) + scipy.signal.lfilter(fir, 1, H.white_noise(n))
-    assert onp.allclose(model.synth(), scipy.signal.lfilter(room, 1, dry * onp.linspace(0, 1, n)))
+    dry = sum(a * onp.sin(2 * onp.pi * k * phase) for k, a in enumerate(amps, 1))
+    dry = dry + scipy.signal.lfilter(fir, 1, H.white_noise(n))
+    assert onp.allclose(model.synth(), scipy.signal.lfilter(room, 1, dry * gain))
     assert onp.sum(room**2) == pytest.approx(1)
 
 @pytest.mark.parametrize("M_noise, L_reverb", [(8, 16), (0, 16), (8, 0), (0, 0)])
@@ -76,7 +80,9 @@ def test_pack_inverts_unpack():
     amps, fir, room = onp.array([0.5, 0.1, 1e-4]), rng.standard_normal(4), 3.0 * rng.standard_normal(16)
     model.theta = model.pack(amps, fir, room)
     energy = onp.linalg.norm(room)
-    for got, expected in zip(model.unpack(model.theta), (amps * energy, fir * energy, room / energy)): assert onp.allclose(got, expected)
+    expected = amps * energy, fir * energy, room / energy
+    for got, right in zip(model.unpack(model.theta), expected):
+        assert onp.allclose(got, right)
 
 def test_spectral_loss_is_zero_only_at_the_target_and_symmetric_in_silence():
     x = rng.standard_normal(4000)
@@ -99,7 +105,8 @@ def test_training_learns_the_demo_tone():
 
 def test_a_diverging_loss_is_reported():
     model = H.DDSPHybrid(onp.ones(200), 440.0, 16000)
-    with pytest.raises(FloatingPointError, match="at step 0"): model.train(5, loss=lambda y: np.sum(y) * np.nan, progress=False)
+    with pytest.raises(FloatingPointError, match="at step 0"):
+        model.train(5, loss=lambda y: np.sum(y) * np.nan, progress=False)
 
 @pytest.mark.parametrize("name, cents", [("violin_G3", 10), ("trumpet_C4", 10), ("cello_C3", 15), ("clarinet_D4", 10)])
 def test_measured_pitch(name, cents):
@@ -110,17 +117,24 @@ def test_measured_pitch(name, cents):
     assert abs(1200 * onp.log2(onp.median(f0_hz) / nominal)) < cents
     assert f0_hz.shape == gain.shape == (2 * rate,) and gain.max() == 1 and gain.min() >= 0
 
-@pytest.mark.parametrize("audio, complaint", [(onp.zeros(16000), "silent"), (onp.ones(100), "at least 50 ms"), (onp.full(9000, onp.nan), "NaN"), (onp.zeros((2, 9000)), "samples")])
+@pytest.mark.parametrize("audio, complaint", [
+    (onp.zeros(16000), "silent"),
+    (onp.ones(100), "at least 50 ms"),
+    (onp.full(9000, onp.nan), "NaN"),
+    (onp.zeros((2, 9000)), "samples"),
+])
 def test_measure_refuses(audio, complaint):
     with pytest.raises(ValueError, match=complaint): H.measure(audio, 16000)
 
 @pytest.mark.parametrize("arguments, complaint", [
-    (dict(target=onp.zeros((2, 5))), "target: expected"), (dict(target=[]), "target"), (dict(target=[onp.nan] * 5), "target"),
-    (dict(f0_hz=0.0), "f0_hz"), (dict(f0_hz=-440.0), "f0_hz"), (dict(f0_hz=onp.full(4, 440.0)), "f0_hz: expected 5 samples, got 4"),
-    (dict(sample_rate=0), "sample_rate"), (dict(gain=[1.0, onp.inf, 1, 1, 1]), "gain"), (dict(K_harm=0), "K_harm"), (dict(L_reverb=-1), "L_reverb"),
+    (dict(target=onp.zeros((2, 5))), "target: expected"), (dict(target=[]), "target"),
+    (dict(target=[onp.nan] * 5), "target"), (dict(f0_hz=0.0), "f0_hz"), (dict(f0_hz=-440.0), "f0_hz"),
+    (dict(f0_hz=onp.full(4, 440.0)), "f0_hz: expected 5 samples, got 4"), (dict(sample_rate=0), "sample_rate"),
+    (dict(gain=[1.0, onp.inf, 1, 1, 1]), "gain"), (dict(K_harm=0), "K_harm"), (dict(L_reverb=-1), "L_reverb"),
 ])
 def test_the_model_refuses(arguments, complaint):
-    with pytest.raises(ValueError, match=complaint): H.DDSPHybrid(**{"target": onp.ones(5), "f0_hz": 440.0, "sample_rate": 16000, **arguments})
+    sound = {"target": onp.ones(5), "f0_hz": 440.0, "sample_rate": 16000}
+    with pytest.raises(ValueError, match=complaint): H.DDSPHybrid(**{**sound, **arguments})
 
 def test_long_notes_are_refused():
     with pytest.raises(ValueError, match="at most 10 s"): H.learn_note(onp.ones(11 * 8000), 8000)
@@ -141,7 +155,9 @@ def test_a_patch_goes_round(tmp_path):
     H.save_patch(tmp_path / "p.json", patch)
     back = H.load_patch(tmp_path / "p.json")
     assert back == json.loads(json.dumps(patch))
-    assert {"fs", "N", "K_harm", "M_noise", "L_reverb", "harmonic_amps", "noise_fir", "reverb_ir"} <= set(back["values"])
+    needed = {"fs", "N", "K_harm", "M_noise", "L_reverb",
+              "harmonic_amps", "noise_fir", "reverb_ir"}
+    assert needed <= set(back["values"])
     assert onp.abs(H.render_patch(back) - model.synth()).max() < 1e-7
 
 def change(path, value):
@@ -152,19 +168,25 @@ def change(path, value):
     return spoil
 
 @pytest.mark.parametrize("spoil, complaint", [
-    (change(["format"], "other"), "not a patch"), (change(["version"], 2), "version"), (change(["synth"], "fm6"), "synth"), (change(["values"], None), "values"),
-    (change(["values", "fs"], 0), "fs"), (change(["values", "fs"], "48k"), "fs"), (change(["values", "f0_hz"], -1.0), "f0_hz"),
-    (change(["values", "K_harm"], 99), "harmonic_amps"), (change(["values", "K_harm"], 10**12), "K_harm"), (change(["values", "K_harm"], "5"), "K_harm"),
-    (change(["values", "noise_fir"], [float("nan")] * 8), "noise_fir"), (change(["values", "noise_fir"], ["a"] * 8), "noise_fir"),
-    (change(["values", "harmonic_amps", 0], 0.123), "sha256"), (change(["values", "reverb_ir"], "x" * 32), "reverb_ir"), (change(["performance"], {"every": 1, "f0_hz": [-1], "gain": [1]}), "performance"),
-    (change(["performance"], 7), "performance"), (change(["values", "noise_seed"], 1.5), "noise_seed"), (change(["values", "N"], 10**15), "N"),
+    (change(["format"], "other"), "not a patch"), (change(["version"], 2), "version"),
+    (change(["synth"], "fm6"), "synth"), (change(["values"], None), "values"),
+    (change(["values", "fs"], 0), "fs"), (change(["values", "fs"], "48k"), "fs"),
+    (change(["values", "f0_hz"], -1.0), "f0_hz"), (change(["values", "K_harm"], 99), "harmonic_amps"),
+    (change(["values", "K_harm"], 10**12), "K_harm"), (change(["values", "K_harm"], "5"), "K_harm"),
+    (change(["values", "noise_fir"], [float("nan")] * 8), "noise_fir"),
+    (change(["values", "noise_fir"], ["a"] * 8), "noise_fir"),
+    (change(["values", "harmonic_amps", 0], 0.123), "sha256"),
+    (change(["values", "reverb_ir"], "x" * 32), "reverb_ir"),
+    (change(["performance"], {"every": 1, "f0_hz": [-1], "gain": [1]}), "performance"),
+    (change(["performance"], 7), "performance"), (change(["values", "noise_seed"], 1.5), "noise_seed"),
+    (change(["values", "N"], 10**15), "N"),
 ])
 def test_tampered_patches_are_refused(tmp_path, spoil, complaint):
     model = H.DDSPHybrid(rng.standard_normal(400), 440.0, 16000, K_harm=5, M_noise=8, L_reverb=32)
     patch = json.loads(json.dumps(H.export(model, "p")))
     spoil(patch)
     (tmp_path / "p.json").write_text(json.dumps(patch))
-    with pytest.raises((ValueError, TypeError), match=complaint): H.load_patch(tmp_path / "p.json")
+    with pytest.raises(ValueError, match=complaint): H.load_patch(tmp_path / "p.json")
 
 def test_cut_off_patches_are_refused_at_every_length(tmp_path):
     path = tmp_path / "p.json"

@@ -43,7 +43,7 @@ const until = performance.now() + 5000;
 })();
 """
 
-# Text whose colour is too near to its ground (WCAG AA). Symbols in formulas and words in pictures keep their own colours.
+# Text whose colour is too near to its ground (WCAG AA), and outputs on a ground that is not the theme's. Symbols in formulas and words in pictures keep their own colours.
 FAINT = """
 const ink = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 const rgba = (c) => { ink.clearRect(0, 0, 1, 1); ink.fillStyle = c; ink.fillRect(0, 0, 1, 1); const d = ink.getImageData(0, 0, 1, 1).data; return [d[0], d[1], d[2], d[3] / 255]; };
@@ -59,6 +59,9 @@ for (const e of document.body.querySelectorAll("*")) {
   const [a, b] = [light(over(rgba(style.color), below)), light(below)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
   if (ratio < (size >= 24 || size >= 18.6 && style.fontWeight >= 600 ? 3 : 4.5)) found.set(e.localName + "." + e.className, ratio.toFixed(2) + " " + e.innerText.slice(0, 30));
 }
+const dark = document.documentElement.dataset.theme === "dark";
+for (const e of document.querySelectorAll("ddsp-player, ddsp-ab, ddsp-scrubber, ddsp-hybrid, ddsp-answer, .ddsp-figure, .cell_output, pre"))
+  if (light(ground(e)) < 0.3 !== dark) found.set(e.localName, "stands on the other theme's ground");
 return [...found].map((f) => f.join(": "));
 """
 

@@ -1,4 +1,5 @@
-"""How fast it is, against the plain formula and named peers, in one run: `make bench`. The bracketed figures are the ratios."""
+"""How fast it is, against the plain formula and named peers, in one run: `make bench`.
+The bracketed figures are the ratios."""
 import autograd.numpy as np
 import numpy as onp
 import pytest
@@ -31,12 +32,14 @@ STEPS = {
     "loop, autograd.scipy.signal.convolve": lambda theta: loop_over_harmonics(theta, autograd_convolve),
 }
 
-@pytest.mark.benchmark(group="one gradient step of the demo: 0.1 s at 48 kHz, 8 harmonics, 32 + 64 taps, float64", warmup=True)
+@pytest.mark.benchmark(group="one gradient step of the demo: 0.1 s at 48 kHz, "
+                             "8 harmonics, 32 + 64 taps, float64", warmup=True)
 @pytest.mark.parametrize("name", STEPS)
 def test_gradient_step(benchmark, name):
     step = value_and_grad(lambda theta: np.mean((STEPS[name](theta) - TARGET) ** 2))
     loss, gradient = benchmark(step, MODEL.theta)
-    expected_loss, expected = value_and_grad(lambda theta: np.mean((STEPS["ours"](theta) - TARGET) ** 2))(MODEL.theta)
+    ours = value_and_grad(lambda theta: np.mean((STEPS["ours"](theta) - TARGET) ** 2))
+    expected_loss, expected = ours(MODEL.theta)
     assert onp.isclose(loss, expected_loss) and onp.allclose(gradient, expected), "all three compute the same"
 
 @pytest.mark.benchmark(group="one step of learning a real note: 1 s at 16 kHz, 18 harmonics, 64 + 2048 taps")
