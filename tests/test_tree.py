@@ -53,7 +53,10 @@ def test_chapter_imports_only_from_above(path):
     assert imported(source) & {p.stem for p in (ROOT / "ddsp_book").glob("*.py")} <= above
 
 
-def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()][:4] == ["page", "audio", "hybrid", "runtime"]
+ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6"]
+
+
+def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
 
 
 def test_every_module_is_a_chapter():
