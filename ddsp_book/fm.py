@@ -5,7 +5,7 @@ __all__ = ['expect_tensor', 'expect_rate', 'expect_count', 'phase', 'carson_hz',
 
 # %% ../nbs/04_fm.ipynb #005
 """FM2Op: one sine moves the phase of another.
-Many tones at once, gradients to all that shapes them, in tune for as long as you like."""
+Many tones at once, gradients to all that shapes them, in tune for hours."""
 import math, numbers, re, warnings
 import torch
 from scipy.signal import firwin
@@ -84,7 +84,7 @@ def phase(
     wrapped = (cycles - cycles.floor()).to(f_hz.dtype)
     return wrapped - wrapped.floor()  # rounding may have made a 1 of 0.99999999
 
-# %% ../nbs/04_fm.ipynb #043
+# %% ../nbs/04_fm.ipynb #045
 def carson_hz(
     f_car_hz,  # carrier, Hz
     f_mod_hz,  # modulator, Hz
@@ -94,28 +94,29 @@ def carson_hz(
     reach = (index.abs() + 1) * f_mod_hz.abs()
     return f_car_hz.abs() + torch.where(index == 0, torch.zeros_like(reach), reach)
 
-# %% ../nbs/04_fm.ipynb #049
+# %% ../nbs/04_fm.ipynb #051
 def _thin_out(y, factor):
     """Low-pass and keep every `factor`-th sample; no delay.
     Flat up to 0.84 of the new Nyquist frequency, −80 dB from there on."""
     half = 32 * factor
     taps = firwin(2 * half + 1, 0.92 / factor, window=("kaiser", 8))
     taps = torch.as_tensor(taps, dtype=y.dtype, device=y.device)
-    return nn.functional.conv1d(y[:, None], taps[None, None], stride=factor, padding=half)[:, 0]
+    wide, taps = y[:, None], taps[None, None]  # one channel, one filter
+    return nn.functional.conv1d(wide, taps, stride=factor, padding=half)[:, 0]
 
-# %% ../nbs/04_fm.ipynb #050
+# %% ../nbs/04_fm.ipynb #052
 class AliasingWarning(UserWarning):
     "Part of a sound lies above what its sample rate can hold, and folds back below."
 
-def _warn_of_folding(f_car_hz, f_mod_hz, index, rate, limit_hz):
-    "Sidebands are real at `rate`; from `limit_hz` on they fold into the audible."
+def _warn_of_folding(f_car_hz, f_mod_hz, index, limit_hz):
+    "Say so when Carson's band passes `limit_hz`, from where it folds into the sound."
     if torch.compiler.is_compiling(): return
     top_hz = carson_hz(f_car_hz.detach(), f_mod_hz.detach(), index.detach()).max()
     if top_hz > limit_hz: warnings.warn(
-        f"sidebands reach {top_hz:.0f} Hz (Carson's rule); what lies above {limit_hz:.0f} Hz "
-        "folds back. Lower the index, or oversample.", AliasingWarning, stacklevel=3)
+        f"by Carson's rule there are sidebands above {limit_hz:.0f} Hz, which fold "
+        "back; lower the index, or oversample", AliasingWarning, stacklevel=3)
 
-# %% ../nbs/04_fm.ipynb #052
+# %% ../nbs/04_fm.ipynb #054
 def fm2(
     f_car_hz,      # carrier; (batch,) or (batch, samples), Hz
     f_mod_hz,      # modulator; likewise, Hz
@@ -129,17 +130,17 @@ def fm2(
     n_samples = expect_count("n_samples", n_samples)
     factor = expect_count("oversample", oversample)
     rate = expect_rate(sample_rate) * factor
-    controls = _controls(n_samples, factor, f_car_hz=f_car_hz, f_mod_hz=f_mod_hz, index=index)
-    _warn_of_folding(*controls, rate, rate - sample_rate / 2)
-    f_car_hz, f_mod_hz, index = controls
-    carrier, modulator = (phase(f.squeeze(-1), rate, n_samples * factor)
+    controls = dict(f_car_hz=f_car_hz, f_mod_hz=f_mod_hz, index=index)
+    f_car_hz, f_mod_hz, index = _controls(n_samples, factor, **controls)
+    _warn_of_folding(f_car_hz, f_mod_hz, index, rate - rate / factor / 2)
+    carrier, modulator = (2 * torch.pi * phase(f.squeeze(-1), rate, n_samples * factor)
                           for f in (f_car_hz, f_mod_hz))
     index = index * (f_mod_hz.abs() < rate / 2)
-    y = torch.sin(2 * torch.pi * carrier + index * torch.sin(2 * torch.pi * modulator))
+    y = torch.sin(carrier + index * torch.sin(modulator))
     y = y * (f_car_hz.abs() < rate / 2)
     return y if factor == 1 else _thin_out(y, factor)
 
-# %% ../nbs/04_fm.ipynb #053
+# %% ../nbs/04_fm.ipynb #055
 def _controls(n_samples, factor, **controls):
     "Each control as (batch, 1) if it is steady, else (batch, n_samples * factor)."
     batch, out = None, []
@@ -151,7 +152,7 @@ def _controls(n_samples, factor, **controls):
         out.append(value[:, None] if steady else value.repeat_interleave(factor, -1))
     return out
 
-# %% ../nbs/04_fm.ipynb #055
+# %% ../nbs/04_fm.ipynb #057
 class FM2Op(nn.Module):
     """Two operators, one moving the phase of the other.
     It holds no parameters: it plays any batch of carriers, modulators and indices."""
