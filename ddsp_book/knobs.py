@@ -227,8 +227,11 @@ class Panel(UnitCube):
     def unpack(self, data, name="patch"):
         "The patch in a dict as from `pack`. `ValueError` says what is wrong with it."
         values = _patch_values(self, data, name)
-        try: return self.validate({key: [value] for key, value in values.items()})
+        try: patch = self.validate({key: [value] for key, value in values.items()})
         except (ValueError, TypeError) as error: raise ValueError(f"{name}: {error}") from None
+        if data.get("sha256") in (None, _digest(values)): return patch
+        raise ValueError(f"{name}: sha256: the values were changed since it was written; "
+                         "remove this line to accept them")
 
     def save(self, path, patch, name, origin=""):
         "Write a patch file; an interrupted write leaves the old file whole."
@@ -281,9 +284,6 @@ def _patch_values(panel, data, name):
     for key, knob in panel.knobs.items():
         unit = units.get(key, knob.unit)
         insist(unit == knob.unit, f"{key}: expected its unit {knob.unit!r}, got {unit!r}")
-    insist(data.get("sha256") in (None, _digest(values)),
-           "sha256: the values were changed since it was written; "
-           "remove this line to accept them")
     return values
 
 # %% ../nbs/06_knobs.ipynb #049
