@@ -1,22 +1,12 @@
-"""The page's players and synth in a real browser: over http and by double-click, against a NumPy formula.
-
-The page is built as the site builds it: all of `ddsp_book/static/*.js` in one classic script.
-"""
-import base64, functools, http.server, io, json, shutil, threading, time
-from pathlib import Path
+"The page's players and synth in a real browser: over http and by double-click, against a NumPy formula."
+import base64, io, json, time
 import numpy as np
 import pytest
 import soundfile
+from widget_page import NEEDS_BROWSER, browser, patch_tag, served, visit, watched
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the PATH"),
-    pytest.mark.xdist_group("browser"),  # one browser for the whole file
-]
-STATIC = Path(__file__).resolve().parent.parent / "ddsp_book" / "static"
+pytestmark = NEEDS_BROWSER
 FS = 16000
-FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required --window-size=900,1000""".split()
 
 
 # --- a page with one of everything ------------------------------------------------------------------
@@ -44,88 +34,19 @@ def make_page():
     t = np.arange(2 * FS) / FS
     tone = lambda hz: 0.5 * np.sin(2 * np.pi * hz * t)
     losses = [[step, float(np.exp(-step / 20)) + 1e-3] for step in range(0, 101, 2)]
-    body = f"""
+    return f"""
     <ddsp-player id="player" caption="A tone">{audio_tag(tone(440), "Tone")}</ddsp-player>
     <ddsp-player id="other" caption="Another">{audio_tag(tone(330), "Other")}</ddsp-player>
     <ddsp-player id="broken" caption="Broken"><audio controls src="data:audio/flac;base64,AAAA" data-rate="{FS}"></audio></ddsp-player>
     <ddsp-ab id="ab" caption="Two tones">{audio_tag(tone(440), "<i>First</i>".replace("<", "&lt;"), -3)}{audio_tag(tone(660)[:FS], "Second")}</ddsp-ab>
     <ddsp-scrubber id="scrubber" caption="Training" loss-label="MSE" losses="{json.dumps(losses)}">
       {"".join(audio_tag(tone(200 + s)[: FS // 4], f"step {s}", step=s) for s in (0, 10, 50, 100))}</ddsp-scrubber>
-    <ddsp-hybrid id="hybrid" caption="Play it"><script type="application/json">{json.dumps(make_patch()).replace("<", chr(92) + "u003c")}</script></ddsp-hybrid>
+    <ddsp-hybrid id="hybrid" caption="Play it">{patch_tag(make_patch())}</ddsp-hybrid>
     <ddsp-answer id="answer" value="1000.5" tolerance="0.001" unit="Hz"><p class="question">How high?</p><details><summary>Solution</summary><p>So high.</p></details></ddsp-answer>"""
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Widgets</title><script src="ddsp.js"></script><body>{body}'
-
-def make_script():
-    css = json.dumps((STATIC / "ddsp.css").read_text())
-    files = [path.read_text() for path in sorted(STATIC.glob("*.js"))]
-    return "\n".join(["(() => {", f"const DDSP_CSS = {css};", *files, "})();"])
-
-
-class Page:
-    "The browser, with the few verbs that the tests use."
-    def __init__(self, driver): self.driver = driver
-    def js(self, script, *args): return self.driver.execute_script(script, *args)
-    def wait(self, condition, seconds=8):
-        end = time.time() + seconds
-        while time.time() < end:
-            value = self.js(f"return {condition}")
-            if value: return value
-            time.sleep(0.03)
-        pytest.fail(f"never became true: {condition}")
-    def later(self, script, *args):
-        "The value that the async JavaScript function body `script` returns."
-        code = f"const done = arguments[arguments.length - 1]; (async (...args) => {{ {script} }})(...arguments).then(done, (e) => done('error: ' + e))"
-        value = self.driver.execute_async_script(code, *args)
-        assert not str(value).startswith("error: "), value
-        return value
-    def focus(self, id, selector): self.js(f"document.getElementById('{id}').shadowRoot.querySelector('{selector}').focus()")
-    def keys(self, *keys):
-        from selenium.webdriver import ActionChains
-        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
-    def click(self, id, selector, n=0): self.js(f"document.getElementById('{id}').shadowRoot.querySelectorAll('{selector}')[{n}].click()")
-    def level(self):
-        "Peak of what leaves for the loudspeaker in this moment."
-        return self.js(f"const x = new Float32Array(4096); ddsp.output({FS}).analyser.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs))")
-    def peak(self, seconds):
-        end, peak = time.time() + seconds, 0
-        while time.time() < end: peak = max(peak, self.level())
-        return peak
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    "The folder of the page, and a server for it."
-    root = tmp_path_factory.mktemp("site")
-    (root / "index.html").write_text(make_page(), encoding="utf-8")
-    (root / "ddsp.js").write_text(make_script(), encoding="utf-8")
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args): pass
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"http": f"http://localhost:{server.server_port}/index.html", "file": (root / "index.html").as_uri()}
-    server.shutdown()
-
-@pytest.fixture(scope="module")
-def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS: options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(service=Service(DRIVER), options=options)
-    driver.set_script_timeout(30)
-    yield driver
-    driver.quit()
-
-READY = "[...document.querySelectorAll('[id]')].every((e) => e.hasAttribute('ready') || e.hasAttribute('failed'))"
-
-def visit(browser, url):
-    for log in ("browser", "performance"): browser.get_log(log)
-    browser.get(url)
-    page = Page(browser)
-    page.wait(READY)
-    return page
+    with served(tmp_path_factory.mktemp("site"), make_page()) as addresses: yield addresses
 
 @pytest.fixture(scope="module")
 def sound(browser, site):
@@ -135,14 +56,7 @@ def sound(browser, site):
 @pytest.fixture(params=["http", "file"], scope="module")
 def page(request, browser, site):
     "The page by http and by file://, and at the end: no errors, no request to anywhere else."
-    page = visit(browser, site[request.param])
-    yield page
-    errors = [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-    assert errors == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    own = site[request.param].rsplit("/", 1)[0]
-    assert [url for url in asked if not url.startswith((own, "data:", "blob:"))] == []
+    with watched(browser, site[request.param]) as page: yield page
 
 
 # --- players ----------------------------------------------------------------------------------------

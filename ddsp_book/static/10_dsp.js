@@ -155,6 +155,55 @@ function makeDSP() {
     }
   }
 
+  // --- a gate that opens and closes without a click ---------------------------------------------------
+  class Gate {
+    constructor(openS, fs) {
+      Object.assign(this, { fs, level: openS > 0 ? 0 : 1, slope: openS > 0 ? 1 / (openS * fs) : 0, closing: false });
+    }
+    close(closeS) {
+      this.closing = true;
+      this.slope = closeS > 0 ? -1 / (closeS * this.fs) : -1;
+    }
+    get closed() { return this.closing && this.level <= 0; }
+    tick() {
+      const now = this.level;
+      this.level = Math.min(1, Math.max(0, now + this.slope));
+      return now;
+    }
+  }
+
+  // --- what all synths are to the engine: new Synth(patch, fs), noteOn, noteOff, allNotesOff, setters,
+  // process(out). A voice has add(out, from, to), release(s), cut(s), released and over.
+  class Synth {
+    constructor(patch, fs, most) {
+      Object.assign(this, { patch, fs, most, voices: [], releaseS: 0, limiter: new Limiter(fs) });
+    }
+    start(id, voice) {
+      this.noteOff(id);
+      const rivals = this.voices.filter((v) => !v.stolen);
+      if (rivals.length >= this.most) {  // the oldest makes room, if possible one that fades already
+        const oldest = rivals.find((v) => v.released) || rivals[0];
+        oldest.stolen = true;
+        oldest.cut(0.005);
+      }
+      this.voices.push(Object.assign(voice, { id }));
+    }
+    noteOff(id) {
+      for (const v of this.voices) if (v.id === id && !v.released) v.release(this.releaseS);
+    }
+    allNotesOff() { for (const v of this.voices) if (!v.released) v.release(this.releaseS); }
+    sing(out) {  // the sum of all voices
+      out.fill(0);
+      for (const voice of this.voices) voice.add(out, 0, out.length);
+      this.voices = this.voices.filter((v) => !v.over);
+    }
+    process(out) {
+      this.sing(out);
+      if (!this.voices.length && this.limiter.peak < 1) return;  // rest
+      for (let i = 0; i < out.length; i++) out[i] = this.limiter.tick(out[i]);
+    }
+  }
+
   // --- how a note was played: pitch and loudness, known every few samples, for each of n -------------
   const performance = ({ values, performance: p }, n) => {
     const curve = (points) => Float64Array.from({ length: n }, (_, i) => {
@@ -172,69 +221,54 @@ function makeDSP() {
       const curve = (x) => (typeof x === 'number' ? Float64Array.of(x) : Float64Array.from(x));
       Object.assign(this, { timbre, f0: curve(f0), gain: curve(gain), velocity, seed, fs: values.fs });
       this.hiss = new Convolver(values.noise_fir);
+      this.gate = new Gate(attackS, values.fs);
       this.n = 0;         // samples since note-on; also the index into the noise
       this.theta = 0;     // phase of the fundamental, in cycles
-      this.gate = attackS > 0 ? 0 : 1;
-      this.slope = attackS > 0 ? 1 / (attackS * this.fs) : 0;  // of the gate, per sample
-      this.released = false;
     }
 
-    release(releaseS) {
-      this.released = true;
-      this.slope = releaseS > 0 ? -1 / (releaseS * this.fs) : -1;
-    }
-
-    get over() { return this.released && this.gate <= 0; }
+    release(releaseS) { this.gate.close(releaseS); }
+    cut(fadeS) { this.gate.close(fadeS); }
+    get released() { return this.gate.closing; }
+    get over() { return this.gate.closed; }
 
     // Adds samples [from, to) of this note to `out`.
     add(out, from, to) {
-      const { fs, f0, gain, seed, hiss, velocity, slope, released } = this, { amps, noiseLevel } = this.timbre;
+      const { fs, f0, gain, seed, hiss, velocity, gate } = this, { amps, noiseLevel } = this.timbre;
       const lastF0 = f0.length - 1, lastGain = gain.length - 1;
-      let { n, theta, gate } = this;
-      for (let i = from; i < to && !(released && gate <= 0); i++, n++) {
+      let { n, theta } = this;
+      for (let i = from; i < to && !gate.closed; i++, n++) {
         const f = f0[Math.min(n, lastF0)], audible = Math.min(amps.length, Math.ceil(fs / 2 / f) - 1);
         let x = noiseLevel * hiss.tick(noise(n, seed));
         for (let k = 1; k <= audible; k++) x += amps[k - 1] * sine(k * theta);
-        out[i] += velocity * gate * gain[Math.min(n, lastGain)] * x;
-        gate = Math.min(1, Math.max(0, gate + slope));
+        out[i] += velocity * gate.tick() * gain[Math.min(n, lastGain)] * x;
         theta = (theta + f / fs) % 1;
       }
-      Object.assign(this, { n, theta, gate });
+      Object.assign(this, { n, theta });
     }
   }
 
   // --- many notes, one reverb ---------------------------------------------------------------------
-  // What a synth is to the engine: new Synth(patch), noteOn, noteOff, allNotesOff, setters, process(out).
-  class HybridSynth {
+  class HybridSynth extends Synth {
     constructor(patch) {
-      const v = this.values = patch.values;
-      this.patch = patch;
+      const v = patch.values;
+      super(patch, v.fs, 12);
+      this.values = v;
       this.goal = { amps: Float64Array.from(v.harmonic_amps), noiseLevel: 1, mix: 1 };
       this.timbre = { amps: this.goal.amps.slice(), noiseLevel: 1, mix: 1 };
-      this.attackS = this.releaseS = 0;
-      this.voices = [];
+      this.attackS = 0;
       this.started = 0;
-      this.limiter = new Limiter(v.fs);
       this.setReverbIR(v.reverb_ir);
     }
 
     noteOn(id, f0Hz, velocity = 1, gain = 1) {
-      this.noteOff(id);
       // Each note hears its own stretch of noise, or a chord's noises would add up like one loud one.
       const seed = this.values.noise_seed + this.started++;
-      const voice = new HybridVoice(this.values, this.timbre, f0Hz, { gain, velocity, seed, attackS: this.attackS });
-      const held = this.voices.filter((v) => !v.released);
-      if (held.length >= HybridSynth.VOICES) held[0].release(0.005);
-      this.voices.push(Object.assign(voice, { id }));
+      this.start(id, new HybridVoice(this.values, this.timbre, f0Hz, { gain, velocity, seed, attackS: this.attackS }));
     }
     perform(id) {  // the note as it was played when it was learned
       const { f0, gain } = performance(this.patch, this.values.N);
       this.noteOn(id, f0, 1, gain);
     }
-    noteOff(id) {
-      for (const v of this.voices) if (v.id === id && !v.released) v.release(this.releaseS);
-    }
-    allNotesOff() { for (const v of this.voices) if (!v.released) v.release(this.releaseS); }
 
     setHarmonic(k, amp) { this.goal.amps[k - 1] = amp; }
     setNoise(level) { this.goal.noiseLevel = level; }
@@ -260,16 +294,13 @@ function makeDSP() {
       this.quiet = this.voices.length ? 0 : this.quiet + n;
       if (this.quiet > this.ring + n) { out.fill(0); return; }
       if (!this.dry || this.dry.length !== n) this.dry = new Float64Array(n);
-      this.dry.fill(0);
-      for (const voice of this.voices) voice.add(this.dry, 0, n);
-      this.voices = this.voices.filter((v) => !v.over);
+      this.sing(this.dry);
       const wet = timbre.mix, dry = (1 - wet) * this.energy;
       for (let i = 0; i < n; i++) {
         out[i] = this.limiter.tick(wet * this.reverb.tick(this.dry[i]) + dry * this.dry[i]);
       }
     }
   }
-  HybridSynth.VOICES = 12;
 
   // One note exactly as the patch describes it, block by block: what the Python runtime is compared with.
   // Without a pitch: as it was played when it was learned.
@@ -287,8 +318,209 @@ function makeDSP() {
     return out;
   };
 
+  // --- two operators: y = sin(2π φ_car + I sin 2π φ_mod) ---------------------------------------------
+  // A key transposes both, so that the sound keeps its colour; f_car itself plays as the knobs stand.
+  const TURN = 2 * Math.PI, LIFT = 16;  // whole cycles that keep every phase above 0, as sine wants it
+  class FM2Voice {
+    constructor(values, fs, f0 = values.f_car, velocity = 1, attackS = 0) {
+      Object.assign(this, { values, fs, velocity, scale: f0 / values.f_car, car: 0, mod: 0, index: values.I });
+      this.gate = new Gate(attackS, fs);
+    }
+    release(releaseS) { this.gate.close(releaseS); }
+    cut(fadeS) { this.gate.close(fadeS); }
+    get released() { return this.gate.closing; }
+    get over() { return this.gate.closed; }
+
+    add(out, from, to) {
+      const { values, fs, scale, gate, velocity } = this, n = to - from;
+      const stepCar = scale * values.f_car / fs, stepMod = scale * values.f_mod / fs;
+      const slide = (values.I - this.index) / n;
+      let { car, mod, index } = this;
+      for (let i = from; i < to; i++) {
+        out[i] += velocity * gate.tick() * sine(car + LIFT + index / TURN * sine(mod));
+        car = (car + stepCar) % 1;
+        mod = (mod + stepMod) % 1;
+        index += slide;
+      }
+      Object.assign(this, { car, mod, index: values.I });
+    }
+  }
+
+  class FM2Synth extends Synth {
+    constructor(patch, fs) {
+      super({ ...patch, values: { ...patch.values } }, fs, 16);
+      this.releaseS = 0.08;
+    }
+    noteOn(id, f0Hz, velocity = 1) { this.start(id, new FM2Voice(this.patch.values, this.fs, f0Hz, velocity, 0.005)); }
+    set(name, value) { this.patch.values[name] = value; }
+  }
+
+  // --- envelope: up, down to the sustain level, and from wherever it is to nothing --------------------
+  // Each segment is bent by `curve` c: (1 − e^(−cx)) / (1 − e^(−c)); 0 is straight. Within a segment
+  // the next level is then a·level + b, so a block costs one multiplication per sample.
+  const STRAIGHT = 1e-6;
+  const bend = (x, c) => (Math.abs(c) < STRAIGHT ? x : Math.expm1(-c * x) / Math.expm1(-c));
+  class Envelope {
+    constructor(attackS, decayS, sustain, releaseS, curve, fs) {
+      Object.assign(this, { attack: attackS * fs, decay: decayS * fs, fall: releaseS * fs, sustain, curve, off: Infinity, top: 0 });
+    }
+
+    release(n) { if (n < this.off) { this.top = this.at(n); this.off = n; } }
+
+    // The segment that sample n lies in: start, length, from, to.
+    segment(n) {
+      const { attack, decay, fall, sustain, off, top } = this;
+      if (n >= off) return n < off + fall ? [off, fall, top, 0] : [off + fall, Infinity, 0, 0];
+      if (n < attack) return [0, attack, 0, 1];
+      return n < attack + decay ? [attack, decay, 1, sustain] : [attack + decay, Infinity, sustain, sustain];
+    }
+
+    at(n) {
+      const [start, length, from, to] = this.segment(n);
+      return from === to ? from : from + (to - from) * bend((n - start) / length, this.curve);
+    }
+
+    // out[i] = level at sample n + i. False if all of them are zero.
+    fill(out, n, count) {
+      let sounds = false;
+      for (let i = 0; i < count;) {
+        const [start, length, from, to] = this.segment(n + i), c = this.curve, straight = Math.abs(c) < STRAIGHT;
+        const end = Math.min(count, Math.max(i + 1, Math.ceil(Math.min(start + length, n + i < this.off ? this.off : Infinity) - n)));
+        const a = straight || from === to ? 1 : Math.exp(-c / length);
+        const b = straight || from === to ? (to - from) / length : (from - (to - from) / Math.expm1(-c)) * (1 - a);
+        let level = this.at(n + i);
+        sounds = sounds || from !== 0 || to !== 0;
+        for (; i < end; i++) { out[i] = level; level = a * level + b; }
+      }
+      return sounds;
+    }
+  }
+
+  // --- six operators ---------------------------------------------------------------------------------
+  // The 32 algorithms: "modulator and modulated", carriers, and where the feedback comes from and goes.
+  const ALGORITHMS = `21 65 54 43|13|66  21 65 54 43|13|22  32 21 65 54|14|66  32 21 65 54|14|46
+    21 43 65|135|66  21 43 65|135|56  21 43 65 53|13|66  21 43 65 53|13|44
+    21 43 65 53|13|22  32 21 54 64|14|33  32 21 54 64|14|66  21 43 53 63|13|22
+    21 43 53 63|13|66  21 43 54 64|13|66  21 43 54 64|13|22  21 31 43 51 65|1|66
+    21 31 43 51 65|1|22  21 31 41 54 65|1|33  32 21 64 65|145|66  31 32 54 64|124|33
+    31 32 64 65|1245|33  21 63 64 65|1345|66  32 64 65|1245|66  63 64 65|12345|66
+    64 65|12345|66  32 54 64|124|66  32 54 64|124|33  21 54 43|136|55
+    43 65|1235|66  54 43|1236|55  65|12345|66  |123456|66`.split(/\s{2,}/).map((line) => {
+    const [edges, carriers, [from, to]] = line.split('|'), pairs = edges ? edges.split(' ') : [];
+    return {
+      edges: pairs.map(([m, c]) => [+m, +c]),
+      carriers: [...carriers].map(Number),
+      feedback: [+from, +to],
+      into: [1, 2, 3, 4, 5, 6].map((op) => pairs.filter((p) => +p[1] === op).map((p) => p[0] - 1)),  // counted from 0
+    };
+  });
+
+  const BLOCK = 128;
+  const six = () => Array.from({ length: 6 }, () => new Float64Array(BLOCK));
+  const scratch = { amp: six(), y: six(), sum: new Float64Array(BLOCK), start: new Float64Array(6), steps: new Float64Array(6) };
+
+  // One note. Knobs of `values` may move while it sounds, except those of the envelopes, which it keeps.
+  class FM6Voice {
+    constructor(values, fs, f0 = values.f0_hz, velocity = 1) {
+      const { attack_s: a, decay_s: d, sustain: s, release_s: r, curve } = values;
+      Object.assign(this, { values, fs, f0, velocity, n: 0, last: 0, before: 0, released: false });
+      this.envelopes = a.map((_, i) => new Envelope(a[i], d[i], s[i], r[i], curve, fs));
+      this.phase = new Float64Array(6);
+      this.level = Float64Array.from(values.level);
+      this.feedback = values.feedback;
+      this.gate = new Gate(0, fs);
+    }
+
+    release() { this.releaseAt(this.n); }
+    releaseAt(n) {  // in samples since note-on; need not be whole
+      this.released = true;
+      this.envelopes.forEach((e) => e.release(n));
+    }
+    cut(fadeS) { this.released = true; this.gate.close(fadeS); }
+    get over() {
+      const { carriers } = ALGORITHMS[this.values.algorithm - 1];
+      return this.gate.closed || (this.released && carriers.every((op) => { const e = this.envelopes[op - 1]; return this.n >= e.off + e.fall; }));
+    }
+
+    step(i) {  // cycles per sample of operator i
+      const { fixed, fixed_hz, ratio, detune_cents } = this.values;
+      return (fixed[i] ? fixed_hz[i] : this.f0 * ratio[i] * 2 ** (detune_cents[i] / 1200)) / this.fs;
+    }
+
+    add(out, from, to) {
+      for (let at = from; at < to; at += BLOCK) this.block(out, at, Math.min(BLOCK, to - at), ALGORITHMS[this.values.algorithm - 1]);
+    }
+
+    block(out, at, count, { into, carriers, feedback: [source, target] }) {
+      const { values, level, gate } = this, { start, steps, amp, y, sum } = scratch;
+      for (let op = 5; op >= 0; op--) {  // modulators have the higher numbers
+        const step = steps[op] = this.step(op), rise = (values.level[op] - level[op]) / count;
+        start[op] = this.phase[op] + LIFT;
+        this.phase[op] = (this.phase[op] + count * step) % 1;
+        const a = amp[op], sounds = this.envelopes[op].fill(a, this.n, count) && (level[op] || rise) && step < 0.5;
+        if (sounds) for (let i = 0; i < count; i++) a[i] *= level[op] + i * rise;
+        else a.fill(0, 0, count);  // an operator above half the rate is silent
+        level[op] = values.level[op];
+
+        const result = y[op], mods = into[op];
+        if (op < target && op >= source - 1) {  // the loop of the feedback, once all of it is ready
+          if (op === source - 1) this.loop(count, source - 1, target - 1);
+        } else if (!sounds) result.fill(0, 0, count);
+        else if (!mods.length) for (let i = 0, p = start[op]; i < count; i++, p += step) result[i] = a[i] * sine(p);
+        else {
+          let moved = y[mods[0]];
+          if (mods.length > 1) {
+            for (let i = 0; i < count; i++) { sum[i] = 0; for (let m = 0; m < mods.length; m++) sum[i] += y[mods[m]][i]; }
+            moved = sum;
+          }
+          for (let i = 0, p = start[op]; i < count; i++, p += step) result[i] = a[i] * sine(p + moved[i]);
+        }
+      }
+      const share = this.velocity / carriers.length;
+      for (let i = 0; i < count; i++) {
+        let x = 0;
+        for (let c = 0; c < carriers.length; c++) x += y[carriers[c] - 1][i];
+        out[at + i] += share * gate.tick() * x;
+      }
+      this.n += count;
+    }
+
+    // The operators from `target` down to `source` modulate one another in a row, and the mean of the
+    // last two samples of `source` moves the phase of `target`: one sample needs the one before. In
+    // most algorithms the row is a single operator; in 4 it has three, in 6 two.
+    loop(count, source, target) {
+      const { start, steps, amp, y } = scratch;
+      let { last, before, feedback } = this;
+      const slide = (this.values.feedback - feedback) / count;
+      for (let i = 0; i < count; i++, feedback += slide) {
+        let x = feedback * (last + before) / 2;
+        for (let op = target; op >= source; op--) y[op][i] = x = amp[op][i] * sine(start[op] + i * steps[op] + x);
+        before = last;
+        last = x;
+      }
+      Object.assign(this, { last, before, feedback: this.values.feedback });
+    }
+  }
+
+  class FM6Synth extends Synth {
+    constructor(patch, fs) { super(JSON.parse(JSON.stringify(patch)), fs, 48); }
+    noteOn(id, f0Hz, velocity = 1) { this.start(id, new FM6Voice(this.patch.values, this.fs, f0Hz, velocity)); }
+    set(name, value, op) {
+      if (op === undefined) this.patch.values[name] = value; else this.patch.values[name][op] = value;
+    }
+  }
+
+  // One note as its patch says: pitch, length and velocity stand there too.
+  const renderFM6 = ({ values }, fs, n, f0Hz = values.f0_hz) => {
+    const voice = new FM6Voice(values, fs, f0Hz, values.velocity), out = new Float64Array(n);
+    voice.releaseAt(values.note_s * fs);
+    voice.add(out, 0, n);
+    return out;
+  };
+
   return { noise, sine, RealFFT, Convolver, Limiter, HybridVoice, HybridSynth, renderHybrid,
-           synths: { hybrid: HybridSynth } };
+           FM2Voice, FM6Voice, FM6Synth, Envelope, bend, ALGORITHMS, renderFM6,
+           synths: { hybrid: HybridSynth, fm2: FM2Synth, fm6: FM6Synth } };
 }
 
 const DSP = makeDSP();

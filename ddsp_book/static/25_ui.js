@@ -64,7 +64,7 @@ function rgb(colour) {
 }
 function palette(node) {
   const style = getComputedStyle(node);
-  return { ink: style.color, accent: style.getPropertyValue('--accent').trim() || '#3584c8' };
+  return { ink: style.color, accent: style.getPropertyValue('--accent').trim() || '#3584c8', warm: style.getPropertyValue('--warm').trim() || '#d9701a' };
 }
 
 // Sizes a canvas to its box in device pixels, then draws in CSS pixels.

@@ -7,7 +7,7 @@ const workletText = () => `
   registerProcessor('ddsp-synth', class extends AudioWorkletProcessor {
     constructor({ processorOptions: { synth, patch, events = [] } }) {
       super();
-      this.synth = new DSP.synths[synth](patch);
+      this.synth = new DSP.synths[synth](patch, sampleRate);
       this.events = events;
       this.now = 0;
       this.alive = true;
@@ -47,7 +47,7 @@ async function synthNode(context, processorOptions) {
 // buffers that are started end to end: a little later to answer, otherwise the same sound.
 class BufferPump {
   constructor(context, synth, patch, destination) {
-    this.synth = new DSP.synths[synth](patch);
+    this.synth = new DSP.synths[synth](patch, context.sampleRate);
     this.block = Math.round(context.sampleRate / 50);
     this.next = 0;
     this.timer = setInterval(() => {
@@ -69,8 +69,8 @@ class BufferPump {
 
 // engine.call('noteOn', 'a', 440, 1): calls made before the audio thread is ready wait in line.
 class Engine {
-  constructor(synth, patch) {
-    const { context, input } = output(patch.values.fs);
+  constructor(synth, patch, rate) {
+    const { context, input } = output(rate);
     this.context = context;
     this.volume = new GainNode(context, { gain: 0.8 });
     this.volume.connect(input);

@@ -21,13 +21,13 @@ function readPatch(text, synth) {
     const bad = x.findIndex((e) => !(typeof e === 'number' && e >= low && e <= high));
     if (bad >= 0) fail(`${name}: number ${bad + 1} is ${JSON.stringify(x[bad])}.`);
   };
-  number(patch.values, 'fs', 8000, 96000);
-  PATCH_CHECKS[synth](patch, number, list);
+  PATCH_CHECKS[synth](patch, number, list, fail);
   return patch;
 }
 
 const PATCH_CHECKS = {
   hybrid({ values: v, performance: p }, number, list) {
+    number(v, 'fs', 8000, 96000);
     number(v, 'f0_hz', 1, v.fs / 2);
     number(v, 'noise_seed', 0, 2 ** 32 - 1);
     number(v, 'N', 1, 600 * v.fs);
@@ -38,5 +38,18 @@ const PATCH_CHECKS = {
     number(p, 'every', 1, v.N);
     list(p, 'f0_hz', 1, v.fs / 2, 1e5);
     list(p, 'gain', -1e3, 1e3, 1e5);
+  },
+  fm2({ values: v }, number) {
+    number(v, 'f_car', 20, 10000);
+    number(v, 'f_mod', 0.1, 10000);
+    number(v, 'I', 0, 25);
+  },
+  fm6({ values: v }, number, list, fail) {  // as its panel says
+    const { knobs } = PANELS.fm6;
+    for (const name in v) if (!knobs.some((k) => k.name === name)) fail(`${name}: this synth has no such knob.`);
+    for (const { name, low, high, size, curve } of knobs) {
+      if (size === 1) number(v, name, low, high); else list(v, name, low, high, size, size);
+      if (curve === 'choice' && [v[name]].flat().some((x) => x % 1)) fail(`${name}: expected a whole number, found ${JSON.stringify(v[name])}.`);
+    }
   },
 };

@@ -1,34 +1,44 @@
 // A knob of a panel is a native slider, so that it has the keyboard and the screen reader for free.
 // {name, label, low, high, default, curve, text(value), set(value)}: a slider between low and high.
-const CURVES = {
-  linear: [(u) => u, (x) => x],
-  square: [(u) => u * u, Math.sqrt],  // fine steps near zero: for times
+// With `typed`, its value is also a field to type an exact one into; with `snap`, it comes to rest there.
+const CURVES = {  // position → value, value → position
+  linear: [(u, low, high) => low + (high - low) * u, (x, low, high) => (x - low) / (high - low)],
+  square: [(u, low, high) => low + (high - low) * u * u, (x, low, high) => Math.sqrt((x - low) / (high - low))],  // fine near zero
+  log: [(u, low, high) => low * (high / low) ** u, (x, low, high) => Math.log(x / low) / Math.log(high / low)],
 };
 class Knob {
   constructor(spec, onchange) {
-    Object.assign(this, spec);
-    this.curve = CURVES[spec.curve || 'linear'];
-    this.readout = h('output', {});
-    this.input = h('input', { type: 'range', min: 0, max: 1, step: 0.005, 'aria-label': spec.label, 'data-name': spec.name });
-    this.input.oninput = () => {
-      this.value = this.low + (this.high - this.low) * this.curve[0](+this.input.value);
-      this.say();
-      onchange(this);
-    };
-    this.node = h('label.knob', {}, h('span', {}, spec.label), this.readout, this.input);
+    Object.assign(this, { step: 0.005, curve: 'linear', snap: (v) => v, onchange }, spec);
+    [this.turn, this.position] = CURVES[this.curve];
+    this.input = h('input', { type: 'range', min: 0, max: 1, step: this.step, 'aria-label': spec.label, 'data-name': spec.name });
+    this.input.oninput = () => this.take(clamp(this.snap(this.turn(+this.input.value, this.low, this.high)), this.low, this.high), false);
+    this.readout = this.typed
+      ? h('input.exact', { type: 'text', inputmode: 'decimal', 'aria-label': `${spec.label}, exactly`, onchange: () => this.read() })
+      : h('output', {});
+    this.node = h('div.knob', { title: spec.about }, h('span', { 'aria-hidden': 'true' }, spec.label), this.readout, this.input);
     this.reset();
   }
-  reset() {
-    this.value = this.default;
-    this.input.value = this.curve[1]((this.value - this.low) / (this.high - this.low));
+  take(value, move = true) {
+    this.value = value;
+    this.say(move);
+    this.onchange(this);
+  }
+  read() {  // what was typed, with or without its unit; a comma is a point
+    const value = parseFloat(this.readout.value.replace(',', '.').replace(/[^\d.e+−-]/g, '').replace('−', '-'));
+    if (Number.isFinite(value)) this.take(clamp(value, this.low, this.high)); else this.say();
+  }
+  reset(value = this.default) {
+    this.value = value;
     this.say();
   }
-  say() {
-    const text = this.text(this.value);
-    this.readout.textContent = text;
+  say(move = true) {
+    const text = this.text(this.value), u = this.position(this.value, this.low, this.high);
+    if (move) this.input.value = u;
+    if (this.typed) this.readout.value = text; else this.readout.textContent = text;
     this.input.setAttribute('aria-valuetext', text);
-    this.input.style.setProperty('--u', this.input.value);
+    this.input.style.setProperty('--u', u);
   }
 }
 const percent = (v) => `${Math.round(100 * v)} %`;
 const time = (v) => (v < 1 ? `${Math.round(1000 * v)} ms` : `${v.toFixed(1)} s`);
+const hertz = (v) => `${+v.toPrecision(v < 1000 ? 4 : 5)} Hz`;

@@ -1,8 +1,9 @@
 // A piano for mouse, fingers and the computer's keys.
 
 const NOTE = ['C', 'C♯', 'D', 'D♯', 'E', 'F', 'F♯', 'G', 'G♯', 'A', 'A♯', 'B'];
-const noteName = (midi) => NOTE[midi % 12] + (Math.floor(midi / 12) - 1);
-const noteHz = (midi) => 440 * 2 ** ((midi - 69) / 12);
+const noteHz = (midi) => 440 * 2 ** ((midi - 69) / 12);  // notes between the keys have a pitch too,
+const noteOf = (hz) => 69 + 12 * Math.log2(hz / 440);
+const noteName = (midi) => NOTE[Math.round(midi) % 12] + (Math.floor(Math.round(midi) / 12) - 1);  // and their neighbour's name
 const isBlack = (midi) => [1, 3, 6, 8, 10].includes(midi % 12);
 
 // Places on the keyboard, not letters, so that other layouts find their keys where the hand expects them.

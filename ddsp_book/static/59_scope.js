@@ -1,9 +1,12 @@
 // Oscilloscope and spectrum, drawn from one stretch of sound.
 
+const FLOOR = -90;  // dB: the bottom of the spectrum
+const FOOT = 14;    // room for the frequencies below it
 class Scopes {
   constructor(host, n) {
     this.host = host;
     this.fft = new DSP.RealFFT(n);
+    this.head = 0;  // room above 0 dB
     this.wave = h('canvas.scope', { role: 'img', 'aria-label': 'Oscilloscope' });
     this.lines = h('canvas.spectrum', { role: 'img', 'aria-label': 'Spectrum' });
     this.node = h('div.views', {}, this.wave, this.lines);
@@ -35,16 +38,21 @@ class Scopes {
     g.stroke();
   }
 
-  // Decibels over a logarithmic frequency axis, as the ear has them.
+  // Where a frequency stands, and which one stands at a pixel: logarithmic, as the ear has them.
+  axis(w, fs) {
+    const low = 50, ratio = fs / 2 / low;
+    return { ticks: [100, 1000, 10000], place: (hz) => w * Math.log(hz / low) / Math.log(ratio), hz: (px) => low * ratio ** (px / w) };
+  }
+
+  // Decibels over frequency.
   drawSpectrum(g, w, height, x, fs, alpha, { ink, accent }) {
     const n = x.length, re = new Float64Array(n / 2 + 1), im = new Float64Array(n / 2 + 1);
     this.fft.forward(Float64Array.from(x, (v, i) => v * (0.5 - 0.5 * Math.cos(2 * Math.PI * i / n))), re, im);
-    const floor = -90, low = 50, ratio = fs / 2 / low, base = height - 14;
-    const place = (hz) => w * Math.log(hz / low) / Math.log(ratio), bin = (px) => low * ratio ** (px / w) / fs * n;
+    const { ticks, place, hz: pitch } = this.axis(w, fs), bin = (px) => pitch(px) / fs * n, base = height - FOOT, { head } = this;
     const db = (k) => 10 * Math.log10((re[k] ** 2 + im[k] ** 2) / (n / 4) ** 2 + 1e-12);
     g.fillStyle = ink;
     g.font = `11px ${getComputedStyle(this.host).fontFamily}`;
-    for (const hz of [100, 1000, 10000]) {
+    for (const hz of ticks) {
       if (hz > fs / 2) break;
       g.globalAlpha = 0.14;
       g.fillRect(place(hz), 0, 1, base);
@@ -57,7 +65,7 @@ class Scopes {
       const from = bin(px), to = bin(px + 1), k = Math.floor(from);
       let level = db(k) + (from - k) * (db(Math.min(k + 1, n / 2)) - db(k));  // between two bins
       for (let j = k + 1; j < to && j <= n / 2; j++) level = Math.max(level, db(j));  // or the loudest of many
-      g.lineTo(px, base * clamp(level / floor, 0, 1));
+      g.lineTo(px, head + (base - head) * clamp(level / FLOOR, 0, 1));
     }
     g.strokeStyle = g.fillStyle = accent;
     g.lineWidth = 1.2;

@@ -1,9 +1,9 @@
 // The panel that every synthesizer of this book shares: keyboard, knobs, scope and spectrum, patch
 // files, a recording.
 //
-// A subclass says: synth (a name in DSP.synths), knobs(), face() (its own part of the panel),
-// configure(call) (sends its state to a fresh synth), sketch(n, f0) (what one note looks like),
-// and bake() (the values of the patch as it sounds now).
+// A subclass says: synth (a name in DSP.synths), knobs(), face() and resetFace() (its own part of the
+// panel), configure(call) (sends its state to a fresh synth), sketch(n, f0) (what one note looks like),
+// tail() (how long a note sounds on, in seconds) and bake() (the patch's values as it sounds now).
 class Instrument extends Widget {
   build(root) {
     this.held = new Map();  // id → midi: what sounds now
@@ -13,12 +13,12 @@ class Instrument extends Widget {
     this.panel = h('div.deck.instrument', { role: 'group', 'aria-label': this.getAttribute('caption') || 'Synthesizer' });
     this.panel.onkeydown = (e) => this.computerKey(e, true);
     this.panel.onkeyup = (e) => this.computerKey(e, false);
-    this.panel.addEventListener('focusout', (e) => { if (!this.shadowRoot.contains(e.relatedTarget)) this.silence(); });
+    this.panel.addEventListener('focusout', (e) => { if (!this.shadowRoot.contains(e.relatedTarget)) this.deserted(); });
 
     this.heading = h('b', {});
     this.status = h('span.status', { role: 'status' });
     this.sounding = h('span.status', { 'aria-hidden': 'true' });  // a screen reader should not talk over the music
-    this.scopes = new Scopes(this, 4096);
+    this.scopes = new this.constructor.Scopes(this, 4096);
     this.piano = new Piano((id, midi, velocity) => this.noteOn(id, midi, velocity), (id) => this.noteOff(id));
     const texts = this.texts = [...this.querySelectorAll('script[type="application/json"]')].map((s) => s.textContent);
     this.presets = h('select', { 'aria-label': 'Preset', hidden: texts.length < 2, onchange: (e) => this.open(texts[e.target.value]) },
@@ -46,13 +46,14 @@ class Instrument extends Widget {
         button('Reset', () => this.reset()),
         button('Open patch', () => this.file.click()),
         button('Save patch', () => this.download(`${this.fileName()}.json`, new Blob([this.patchText()], { type: 'application/json' }))),
-        button('Save note as WAV', () => this.download(`${this.fileName()}_${noteName(this.midi).replace('♯', 's')}.wav`, encodeWav(this.renderNote(), this.patch.values.fs))),
+        button('Save note as WAV', () => this.download(`${this.fileName()}_${noteName(this.midi).replace('♯', 's')}.wav`, encodeWav(this.renderNote(), this.rate))),
         navigator.requestMIDIAccess ? button('MIDI', () => this.connectMidi()) : null), this.file));
     root.append(this.panel);
     this.reset();
     new ResizeObserver(() => this.draw()).observe(this.scopes.node);
   }
 
+  get rate() { return this.patch.values.fs || 48000; }
   knob(name) { return this.controls.find((k) => k.name === name).value; }
   say(message) {
     this.status.textContent = message;
@@ -67,13 +68,14 @@ class Instrument extends Widget {
     this.presets.selectedIndex = this.texts.indexOf(text);
     this.heading.hidden = this.texts.length > 1 && this.texts.includes(text);  // the preset says it
     this.heading.textContent = typeof patch.name === 'string' ? patch.name.slice(0, 120) : '';
-    const midi = Math.round(69 + 12 * Math.log2((patch.values.f0_hz || 440) / 440));
-    this.midi = clamp(midi, 0, 127);
+    this.midi = clamp(this.rest(), 0, 127);
     this.piano.low = clamp(12 * Math.floor(this.midi / 12), 24, 96);
     this.piano.lay();
     if (this.engine) this.engine.close();  // another patch may have another sample rate
     this.engine = null;
   }
+
+  rest() { return Math.round(noteOf(this.patch.values.f0_hz)); }  // the note that is shown before one is played
 
   open(text) {
     try {
@@ -87,7 +89,7 @@ class Instrument extends Widget {
   }
 
   reset() {
-    this.controls.forEach((k) => k.reset());
+    this.controls.forEach((k) => k.reset(this.patch.values[k.name]));
     this.resetFace();
     if (this.engine) this.configure((...message) => this.engine.call(...message));
     if (this.engine) this.engine.setVolume(this.knob('volume'));
@@ -114,9 +116,9 @@ class Instrument extends Widget {
   }
 
   renderNote(holdS = 1.5) {
-    const { fs } = this.patch.values, synth = new DSP.synths[this.constructor.synth](this.patch);
+    const fs = this.rate, synth = new DSP.synths[this.constructor.synth](this.patch, fs);
     this.configure((method, ...values) => synth[method](...values));
-    const hold = new Float32Array(Math.round(holdS * fs)), tail = new Float32Array(Math.round((this.knob('release') + 1) * fs));
+    const hold = new Float32Array(Math.round(holdS * fs)), tail = new Float32Array(Math.round(this.tail() * fs));
     synth.process(new Float32Array(Math.round(fs)));  // a silent second, in which the knobs reach their places
     synth.noteOn('wav', noteHz(this.midi), 1);
     synth.process(hold);
@@ -134,10 +136,10 @@ class Instrument extends Widget {
   wake() {
     takeStage(this);
     if (!this.engine) {
-      this.engine = new Engine(this.constructor.synth, this.patch);
+      this.engine = new Engine(this.constructor.synth, this.patch, this.rate);
       this.configure((...message) => this.engine.call(...message));
       this.engine.setVolume(this.knob('volume'));
-    } else output(this.patch.values.fs);  // resumes, should the browser have suspended it
+    } else output(this.rate);  // resumes, should the browser have suspended it
   }
 
   noteOn(id, midi, velocity = 0.8, message = ['noteOn', id, noteHz(midi), velocity]) {
@@ -149,14 +151,14 @@ class Instrument extends Widget {
     this.piano.mark(midi, 1);
     this.engine.call(...message);
     this.say('');
-    this.sounding.textContent = `${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`;
+    this.name(midi);
     this.aim();
     this.animate();
   }
 
   perform() {
     const { f0_hz, N, fs } = this.patch.values;
-    this.noteOn('performance', Math.round(69 + 12 * Math.log2(f0_hz / 440)), 1, ['perform', 'performance']);
+    this.noteOn('performance', Math.round(noteOf(f0_hz)), 1, ['perform', 'performance']);
     clearTimeout(this.performing);
     this.performing = setTimeout(() => this.noteOff('performance'), 1000 * N / fs);
   }
@@ -168,6 +170,7 @@ class Instrument extends Widget {
     this.engine.call('noteOff', id);
   }
 
+  name(midi) { this.sounding.textContent = `${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`; }
   aim() {}  // the note that is shown has changed
 
   silence() { for (const id of [...this.held.keys()]) this.noteOff(id); }
@@ -203,6 +206,7 @@ class Instrument extends Widget {
     }
   }
 
+  deserted() { this.silence(); }  // the focus went elsewhere, and keys let go there would never end
   left() { this.silence(); }
   redraw() { this.draw(); }
   stop() {
@@ -222,7 +226,7 @@ class Instrument extends Widget {
       if (!this.engine) { this.running = false; return; }
       if (now - last >= pace) {
         last = now;
-        output(this.patch.values.fs).analyser.getFloatTimeDomainData(x);
+        output(this.rate).analyser.getFloatTimeDomainData(x);
         const loud = x.some((v) => Math.abs(v) > 1e-3);
         quiet = this.held.size || loud ? 0 : quiet + 1;
         if (loud) this.drawSound(x, 1);
@@ -241,5 +245,6 @@ class Instrument extends Widget {
     });
   }
 
-  drawSound(x, alpha) { this.scopes.draw(x, this.patch.values.fs, 1 / noteHz(this.midi), alpha); }
+  drawSound(x, alpha) { this.scopes.draw(x, this.rate, 1 / noteHz(this.midi), alpha); }
 }
+Instrument.Scopes = Scopes;

@@ -120,6 +120,8 @@ class Hybrid extends Instrument {
     call('setRelease', this.knob('release'));
   }
 
+  tail() { return this.knob('release') + 1; }
+
   aim() {  // which harmonics this note leaves room for below half the sample rate
     const { fs } = this.patch.values, f0 = noteHz(this.midi);
     this.bars.sliders.forEach((bar, k) => bar.classList.toggle('beyond', (k + 1) * f0 >= fs / 2));

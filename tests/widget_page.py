@@ -1,0 +1,103 @@
+"""A page of widgets in a real browser: what the tests of the players and of the synths share.
+
+The page is built as the site builds it: all of `ddsp_book/static/*.js` in one classic script.
+"""
+import functools, http.server, json, shutil, threading, time
+from contextlib import contextmanager
+from pathlib import Path
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+NEEDS_BROWSER = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver on the PATH"),
+    pytest.mark.xdist_group("browser"),  # one browser for the whole file
+]
+STATIC = Path(__file__).resolve().parent.parent / "ddsp_book" / "static"
+FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required --window-size=900,1000""".split()
+
+def make_script():
+    css = json.dumps((STATIC / "ddsp.css").read_text())
+    files = [path.read_text() for path in sorted(STATIC.glob("*.js"))]
+    return "\n".join(["(() => {", f"const DDSP_CSS = {css};", *files, "})();"])
+
+def make_html(body): return f'<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Widgets</title><script src="ddsp.js"></script><body>{body}'
+
+def patch_tag(patch): return f'<script type="application/json">{json.dumps(patch).replace("<", chr(92) + "u003c")}</script>'
+
+
+class Page:
+    "The browser, with the few verbs that the tests use."
+    def __init__(self, driver, rate): self.driver, self.rate = driver, rate
+    def js(self, script, *args): return self.driver.execute_script(script, *args)
+    def wait(self, condition, seconds=8):
+        end = time.time() + seconds
+        while time.time() < end:
+            value = self.js(f"return {condition}")
+            if value: return value
+            time.sleep(0.03)
+        pytest.fail(f"never became true: {condition}")
+    def later(self, script, *args):
+        "The value that the async JavaScript function body `script` returns."
+        code = f"const done = arguments[arguments.length - 1]; (async (...args) => {{ {script} }})(...arguments).then(done, (e) => done('error: ' + e))"
+        value = self.driver.execute_async_script(code, *args)
+        assert not str(value).startswith("error: "), value
+        return value
+    def focus(self, id, selector): self.js(f"document.getElementById('{id}').shadowRoot.querySelector('{selector}').focus()")
+    def keys(self, *keys):
+        from selenium.webdriver import ActionChains
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+    def click(self, id, selector, n=0): self.js(f"document.getElementById('{id}').shadowRoot.querySelectorAll('{selector}')[{n}].click()")
+    def level(self):
+        "Peak of what leaves for the loudspeaker in this moment."
+        return self.js(f"const x = new Float32Array(4096); ddsp.output({self.rate}).analyser.getFloatTimeDomainData(x); return Math.max(...x.map(Math.abs))")
+    def peak(self, seconds):
+        end, peak = time.time() + seconds, 0
+        while time.time() < end: peak = max(peak, self.level())
+        return peak
+
+
+@contextmanager
+def served(root, body):
+    "The addresses, by http and as a file, of a page with `body`."
+    (root / "index.html").write_text(make_html(body), encoding="utf-8")
+    (root / "ddsp.js").write_text(make_script(), encoding="utf-8")
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args): pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"http": f"http://localhost:{server.server_port}/index.html", "file": (root / "index.html").as_uri()}
+    server.shutdown()
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS: options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(service=Service(DRIVER), options=options)
+    driver.set_script_timeout(30)
+    yield driver
+    driver.quit()
+
+READY = "[...document.querySelectorAll('[id]')].every((e) => e.hasAttribute('ready') || e.hasAttribute('failed'))"
+
+def visit(browser, url, rate=16000):
+    for log in ("browser", "performance"): browser.get_log(log)
+    browser.get(url)
+    page = Page(browser, rate)
+    page.wait(READY)
+    return page
+
+@contextmanager
+def watched(browser, url, rate=16000):
+    "The page at `url`; at the end: no errors, no request to anywhere else."
+    yield visit(browser, url, rate)
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert errors == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    own = url.rsplit("/", 1)[0]
+    assert [url for url in asked if not url.startswith((own, "data:", "blob:"))] == []
