@@ -1,6 +1,5 @@
 "The page's FM synths in a real browser, against a loop over samples in NumPy, against PyTorch, and in the reader's hands."
 import base64, copy, io, json, time
-from pathlib import Path
 import numpy as np
 import pytest
 import scipy.special
@@ -9,7 +8,8 @@ import torch
 import make_panels
 from ddsp_book.fm import FM2Op
 from ddsp_book.fm6 import ALGORITHMS, FM6Op
-from widget_page import NEEDS_BROWSER, STATIC, browser, patch_tag, served, visit, watched
+from ddsp_book.page import instrument
+from widget_page import NEEDS_BROWSER, STATIC, browser, served, visit, watched
 
 pytestmark = NEEDS_BROWSER
 FS = 48000
@@ -22,9 +22,9 @@ FM2 = {"format": "ddsp_book.patch", "version": 1, "synth": "fm2", "name": "Two o
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    body = f"""<meta name="viewport" content="width=device-width">
-    <ddsp-fm6 id="fm6" caption="Six operators">{"".join(map(patch_tag, PRESETS.values()))}</ddsp-fm6>
-    <ddsp-fm2 id="fm2" caption="Two operators">{patch_tag(FM2)}</ddsp-fm2>"""
+    tags = instrument(list(PRESETS.values()), "Six operators").html + instrument(FM2, "Two operators").html
+    for synth in ("fm2", "fm6"): tags = tags.replace(f"<ddsp-{synth} ", f'<ddsp-{synth} id="{synth}" ')
+    body = '<meta name="viewport" content="width=device-width">' + tags
     with served(tmp_path_factory.mktemp("site"), body) as addresses: yield addresses
 
 @pytest.fixture(scope="module")

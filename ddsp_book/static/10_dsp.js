@@ -438,8 +438,8 @@ function makeDSP() {
     }
     cut(fadeS) { this.released = true; this.gate.close(fadeS); }
     get over() {
-      const { carriers } = ALGORITHMS[this.values.algorithm - 1];
-      return this.gate.closed || (this.released && carriers.every((op) => { const e = this.envelopes[op - 1]; return this.n >= e.off + e.fall; }));
+      const { carriers } = ALGORITHMS[this.values.algorithm - 1], faded = ({ off, fall }) => this.n >= off + fall;
+      return this.gate.closed || (this.released && carriers.every((op) => faded(this.envelopes[op - 1])));
     }
 
     step(i) {  // cycles per sample of operator i

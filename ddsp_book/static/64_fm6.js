@@ -4,7 +4,8 @@ const OPERATORS = [0, 1, 2, 3, 4, 5];
 const label = (algorithm) => {  // an algorithm, spoken
   const { edges, carriers, feedback: [from, to] } = algorithm;
   const arrows = edges.map(([m, c]) => `${m} modulates ${c}`).join(', ');
-  return `${arrows ? `${arrows}; ` : ''}${carriers.join(', ')} sound${carriers.length > 1 ? '' : 's'}; feedback ${from === to ? `on ${from}` : `from ${from} to ${to}`}`;
+  const loop = from === to ? `on ${from}` : `from ${from} to ${to}`;
+  return `${arrows ? `${arrows}; ` : ''}${carriers.join(', ')} sound${carriers.length > 1 ? '' : 's'}; feedback ${loop}`;
 };
 
 // --- diagrams -----------------------------------------------------------------------------------------
@@ -34,12 +35,12 @@ function diagram(algorithm, selected) {
   const left = (6 - columns) * CELL / 2, rows = 1 + Math.max(...Object.values(place).map((p) => p[1]));
   const ground = (4 + rows) / 2 * CELL + 6;
   const x = (op) => left + (place[op][0] + 0.5) * CELL, y = (op) => ground - 8 - (place[op][1] + 0.5) * CELL;
-  const wire = (d) => svg('path', { class: 'wire', d });
-  const half = BOX / 2, xs = carriers.map(x);
-  return svg('svg', { viewBox: `0 0 ${6 * CELL} ${4 * CELL + 8}`, role: 'img', 'aria-label': label(algorithm) },
-    ...edges.map(([m, c]) => wire(`M${x(m)} ${y(m) + half}V${(y(m) + y(c)) / 2}H${x(c)}V${y(c) - half}`)),
-    wire(`M${x(from) + half} ${y(from)}h4V${y(to) - half - 3.5}H${x(to) + 3}V${y(to) - half}`),
-    wire(xs.map((at) => `M${at} ${y(carriers[0]) + half}V${ground}`).join('') + `M${Math.min(...xs)} ${ground}H${Math.max(...xs)}`),
+  const half = BOX / 2, xs = carriers.map(x), wire = (d) => svg('path', { d });
+  return svg('svg', { viewBox: `0 -4 ${6 * CELL} ${4 * CELL + 12}`, role: 'img', 'aria-label': label(algorithm) },
+    svg('g', { class: 'wires' },
+      ...edges.map(([m, c]) => wire(`M${x(m)} ${y(m) + half}V${(y(m) + y(c)) / 2}H${x(c)}V${y(c) - half}`)),
+      wire(`M${x(from) + half} ${y(from)}h4V${y(to) - half - 3.5}H${x(to) + 3}V${y(to) - half}`),
+      wire(xs.map((at) => `M${at} ${y(carriers[0]) + half}V${ground}`).join('') + `M${Math.min(...xs)} ${ground}H${Math.max(...xs)}`)),
     ...OPERATORS.map((i) => {
       const op = i + 1, kind = carriers.includes(op) ? 'op carrier' : 'op';
       return svg('g', { class: op === selected ? `${kind} on` : kind, 'data-op': op },
@@ -55,7 +56,9 @@ function envelopePath({ attack_s, decay_s, sustain, release_s, curve }, i) {
   const scale = 100 / (whole * (1 + held)), points = [[0, 0]];
   let x = 0;
   const segment = (s, from, to) => {
-    for (let k = 1; k <= 12; k++) points.push([x + scale * span(s * (k / 12) ** 2), from + (to - from) * DSP.bend((k / 12) ** 2, curve)]);
+    for (let k = 1; k <= 12; k++) {
+      points.push([x + scale * span(s) * k / 12, from + (to - from) * DSP.bend((k / 12) ** 2, curve)]);
+    }
     x += scale * span(s);
   };
   segment(attack_s[i], 0, 1);
@@ -67,12 +70,14 @@ function envelopePath({ attack_s, decay_s, sustain, release_s, curve }, i) {
 }
 
 // --- the panel ----------------------------------------------------------------------------------------
-const WORDS = { ratio: 'Ratio', fixed_hz: 'Pitch', detune_cents: 'Detune', level: 'Level', attack_s: 'Attack', decay_s: 'Decay',
-  sustain: 'Sustain', release_s: 'Release', feedback: 'Feedback', curve: 'Bend of envelopes' };
+const WORDS = {
+  ratio: 'Ratio', fixed_hz: 'Pitch', detune_cents: 'Detune', level: 'Level', attack_s: 'Attack', decay_s: 'Decay',
+  sustain: 'Sustain', release_s: 'Release', feedback: 'Feedback', curve: 'Bend of envelopes',
+};
 const signed = (v, digits) => v.toFixed(digits).replace('-', '−');
 const READ = {
-  ratio: (v) => `× ${v.toFixed(v < 1 ? 3 : 2)}`, fixed_hz: hertz, detune_cents: (v) => `${signed(v, 1)} ct`, level: percent, sustain: percent,
-  feedback: percent, curve: (v) => signed(v, 1), attack_s: time, decay_s: time, release_s: time,
+  ratio: (v) => `× ${v.toFixed(v < 1 ? 3 : 2)}`, fixed_hz: hertz, detune_cents: (v) => `${signed(v, 1)} ct`, level: percent,
+  sustain: percent, feedback: percent, curve: (v) => signed(v, 1), attack_s: time, decay_s: time, release_s: time,
 };
 const SNAP = {  // the ear knows the simple ratios
   ratio: (v) => { const near = Math.round(2 * v) / 2; return near && Math.abs(v / near - 1) < 0.018 ? near : +v.toFixed(3); },
@@ -85,26 +90,29 @@ const fm6Knob = (name, set, extra = {}) => {
 class FM6 extends Instrument {
   knobs() { return ['feedback', 'curve'].map((name) => fm6Knob(name, (v) => this.turn(name, v))); }
 
-  rest() { return Math.round(noteOf(this.patch.values.f0_hz)); }
-
   face() {
     this.selected = 0;
     const step = (d) => () => this.turn('algorithm', (this.values.algorithm - 1 + d + 32) % 32 + 1);
     const button = (name, text, onclick) => h('button.octave', { type: 'button', 'aria-label': name, title: name, onclick }, text);
     this.number = h('button.number', { type: 'button', 'aria-expanded': 'false', onclick: () => this.choose(!this.choosing) });
-    this.map = h('div.map', { onclick: (e) => { const op = e.target.closest('[data-op]'); if (op) this.select(op.dataset.op - 1); } });
+    this.map = h('div.map', { onclick: (e) => {
+      const op = e.target.closest('[data-op]');
+      if (op) this.select(op.dataset.op - 1);
+    } });
     this.rows = OPERATORS.map((i) => this.row(i));
     this.grid = this.algorithms();
     this.operators = h('div.operators', { role: 'group', 'aria-label': 'Operators' }, ...this.rows.map((r) => r.node));
     this.which = h('b', {});
     this.task = h('span.note', {});
-    this.fixed = h('button.toggle.words', { type: 'button', onclick: () => this.turn('fixed', 1 - this.values.fixed[this.selected], this.selected) }, 'Fixed frequency');
+    const fix = () => this.turn('fixed', 1 - this.values.fixed[this.selected], this.selected);
+    this.fixed = h('button.toggle.words', { type: 'button', onclick: fix }, 'Fixed frequency');
     const own = (name, extra) => this.fresh(fm6Knob(name, (v) => this.turn(name, v, this.selected), extra));
     this.own = [own('ratio', { typed: true }), own('fixed_hz', { typed: true }), own('detune_cents', { typed: true }),
       ...['attack_s', 'decay_s', 'sustain', 'release_s'].map((name) => own(name))];
     return h('div.face', {},
       h('div.fm6', {},
-        h('div.algorithm', {}, this.map, h('div.stepper', {}, button('Algorithm before', '‹', step(-1)), this.number, button('Next algorithm', '›', step(1)))),
+        h('div.algorithm', {}, this.map,
+          h('div.stepper', {}, button('Algorithm before', '‹', step(-1)), this.number, button('Next algorithm', '›', step(1)))),
         this.operators, this.grid),
       h('div.operator-head', {}, h('span', {}, this.which, ' ', this.task), this.fixed),
       h('div.knobs.own', {}, ...this.own.map((k) => k.node)));
@@ -132,10 +140,12 @@ class FM6 extends Instrument {
   // All 32, as one group of radio buttons.
   algorithms() {
     this.radios = DSP.ALGORITHMS.map((algorithm, i) => h('button.algorithm-choice', {
-      type: 'button', role: 'radio', 'aria-label': `Algorithm ${i + 1}: ${label(algorithm)}`, onclick: () => { this.turn('algorithm', i + 1); this.choose(false); },
+      type: 'button', role: 'radio', 'aria-label': `Algorithm ${i + 1}: ${label(algorithm)}`,
+      onclick: () => { this.turn('algorithm', i + 1); this.choose(false); },
     }, diagram(algorithm), h('span', {}, String(i + 1))));
     return h('div.algorithms', { role: 'radiogroup', 'aria-label': 'Algorithm', hidden: true, onkeydown: (e) => {
-      const at = this.values.algorithm - 1, across = this.radios.filter((r) => r.offsetTop === this.radios[0].offsetTop).length;
+      const at = this.values.algorithm - 1, [first] = this.radios;
+      const across = this.radios.filter((r) => r.offsetTop === first.offsetTop).length;
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + across, ArrowUp: at - across, Home: 0, End: 31 }[e.key];
       if (e.key === 'Escape') this.choose(false); else if (to === undefined) return;
       e.preventDefault();
@@ -188,7 +198,7 @@ class FM6 extends Instrument {
       });
       const modulated = edges.filter((e) => e[0] === i + 1).map((e) => e[1]);
       this.which.textContent = `Operator ${i + 1}`;
-      this.task.textContent = carriers.includes(i + 1) ? 'sounds' : `modulates ${modulated.join(' and ').replace(/ and (?=.* and )/g, ', ')}`;
+      this.task.textContent = carriers.includes(i + 1) ? 'sounds' : `modulates ${modulated.join(', ').replace(/, (?!.*,)/, ' and ')}`;
       this.rows.forEach(({ badge, node }, k) => {
         const carrier = carriers.includes(k + 1);
         node.classList.toggle('carrier', carrier);
@@ -210,11 +220,13 @@ class FM6 extends Instrument {
 
   configure(call) { for (const name in this.values) call('set', name, this.values[name]); }
   bake() { return this.values; }
-  tail() { return 0.1 + Math.max(...DSP.ALGORITHMS[this.values.algorithm - 1].carriers.map((op) => this.values.release_s[op - 1])); }
+  longest(name) {  // of the carriers
+    return Math.max(...DSP.ALGORITHMS[this.values.algorithm - 1].carriers.map((op) => this.values[name][op - 1]));
+  }
+  tail() { return 0.1 + this.longest('release_s'); }
 
   sketch(n, f0) {  // once the slowest carrier has risen
-    const { attack_s, algorithm } = this.values, { carriers } = DSP.ALGORITHMS[algorithm - 1];
-    const skip = Math.round(this.rate * Math.min(2, 0.02 + Math.max(...carriers.map((op) => attack_s[op - 1])))), out = new Float64Array(n + skip);
+    const skip = Math.round(this.rate * Math.min(2, 0.02 + this.longest('attack_s'))), out = new Float64Array(n + skip);
     new DSP.FM6Voice(this.values, this.rate, f0).add(out, 0, n + skip);
     return out.subarray(skip);
   }
