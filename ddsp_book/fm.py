@@ -8,7 +8,6 @@ __all__ = ['expect_tensor', 'expect_rate', 'expect_count', 'phase', 'carson_hz',
 Many tones at once, gradients to all that shapes them, in tune for hours."""
 import math, numbers, re, warnings
 import torch
-from scipy.signal import firwin
 from torch import nn
 
 # %% ../nbs/04_fm.ipynb #013
@@ -31,7 +30,8 @@ def expect_tensor(
     if tensor.numel() == 0:
         raise ValueError(f"{name}: expected at least one value, got none")
     if not tensor.is_floating_point(): tensor = tensor.to(torch.get_default_dtype())
-    if not torch.compiler.is_compiling(): _values(name, tensor.detach(), positive)
+    looking = not (torch.compiler.is_compiling() or tensor.is_meta)
+    if looking: _values(name, tensor.detach(), positive)
     return tensor
 
 # %% ../nbs/04_fm.ipynb #014
@@ -67,6 +67,39 @@ def expect_count(name, value):
     return int(value)
 
 # %% ../nbs/04_fm.ipynb #018
+def _cycles(f_hz, sample_rate, n_samples):
+    "How far each oscillator has come before each sample; (batch, samples), float64."
+    if f_hz.ndim == 2: total_hz = f_hz.cumsum(-1, dtype=torch.float64).sub_(f_hz)
+    else:
+        number = torch.arange(n_samples, device=f_hz.device)
+        total_hz = f_hz.double()[:, None] * number
+    return total_hz.div_(sample_rate)
+
+# %% ../nbs/04_fm.ipynb #020
+class _Phase(torch.autograd.Function):
+    "Running phase, wrapped. Linear in the frequency, so nothing is saved for backward."
+    @staticmethod
+    def forward(ctx, f_hz, sample_rate, n_samples):
+        ctx.steady, ctx.sample_rate, ctx.n_samples = f_hz.ndim == 1, sample_rate, n_samples
+        cycles = _cycles(f_hz, sample_rate, n_samples)
+        wrapped = cycles.sub_(cycles.floor()).to(f_hz.dtype)
+        return wrapped.sub_(wrapped.floor())  # rounding may make a 1 of 0.99999999
+
+    @staticmethod
+    def backward(ctx, grad):
+        if ctx.steady:
+            time = torch.arange(ctx.n_samples, device=grad.device).double()
+            back = grad.double() @ (time / ctx.sample_rate)
+        else:
+            back = grad.cumsum(-1, dtype=torch.float64)
+            back = back.sub_(back[:, -1:].clone()).mul_(-1 / ctx.sample_rate)  # all later
+        return back.to(grad.dtype), None, None
+
+    @staticmethod
+    def jvp(ctx, f_dot, *_):
+        return _cycles(f_dot, ctx.sample_rate, ctx.n_samples).to(f_dot.dtype)
+
+# %% ../nbs/04_fm.ipynb #021
 def phase(
     f_hz,            # (batch, samples), or (batch,) for steady tones; Hz
     sample_rate,     # Hz
@@ -74,17 +107,13 @@ def phase(
 ):                   # (batch, samples), cycles in [0, 1)
     """Phases of oscillators that start at 0 and follow `f_hz`.
     Kept in float64 and wrapped before it is rounded: long notes stay in tune."""
-    shape = f"(batch,) or (batch, {n_samples or 'samples'})"
+    steady = getattr(f_hz, "ndim", 1) < 2
+    if steady or n_samples is not None: n_samples = expect_count("n_samples", n_samples)
+    shape = "(batch,)" if steady else f"(batch, {n_samples or 'samples'})"
     f_hz = expect_tensor("f_hz", f_hz, shape)
-    step = f_hz.double() / expect_rate(sample_rate)  # cycles per sample
-    if f_hz.ndim == 2: cycles = step.cumsum(-1) - step
-    else:
-        n_samples = expect_count("n_samples", n_samples)
-        cycles = step[:, None] * torch.arange(n_samples, device=step.device)
-    wrapped = (cycles - cycles.floor()).to(f_hz.dtype)
-    return wrapped - wrapped.floor()  # rounding may have made a 1 of 0.99999999
+    return _Phase.apply(f_hz, expect_rate(sample_rate), n_samples)
 
-# %% ../nbs/04_fm.ipynb #045
+# %% ../nbs/04_fm.ipynb #048
 def carson_hz(
     f_car_hz,  # carrier, Hz
     f_mod_hz,  # modulator, Hz
@@ -94,19 +123,27 @@ def carson_hz(
     reach = (index.abs() + 1) * f_mod_hz.abs()
     return f_car_hz.abs() + torch.where(index == 0, torch.zeros_like(reach), reach)
 
-# %% ../nbs/04_fm.ipynb #051
+# %% ../nbs/04_fm.ipynb #054
 def _thin_out(y, factor):
     """Low-pass and keep every `factor`-th sample; no delay.
     Flat up to 0.84 of the new Nyquist frequency, −80 dB from there on."""
-    half = 32 * factor
-    taps = firwin(2 * half + 1, 0.92 / factor, window=("kaiser", 8))
-    taps = torch.as_tensor(taps, dtype=y.dtype, device=y.device)
+    half, like = 32 * factor, dict(dtype=y.dtype, device=y.device)
+    offset = torch.arange(-half, half + 1, **like) / factor
+    taps = torch.sinc(0.92 * offset) * torch.kaiser_window(2 * half + 1, False, 8, **like)
+    taps = taps / taps.sum()
     wide, taps = y[:, None], taps[None, None]  # one channel, one filter
     return nn.functional.conv1d(wide, taps, stride=factor, padding=half)[:, 0]
 
-# %% ../nbs/04_fm.ipynb #052
+# %% ../nbs/04_fm.ipynb #055
 class AliasingWarning(UserWarning):
     "Part of a sound lies above what its sample rate can hold, and folds back below."
+
+def _crowded(f_car_hz, f_mod_hz, index, limit_hz):
+    "May anything reach `limit_hz`? Judged by the largest value of each; quick."
+    if torch.compiler.is_compiling(): return True
+    car, mod, deep = (max(map(abs, torch.stack(c.detach().aminmax()).tolist()))
+                      for c in (f_car_hz, f_mod_hz, index))
+    return car + (deep + 1) * mod >= limit_hz
 
 def _warn_of_folding(f_car_hz, f_mod_hz, index, limit_hz):
     "Say so when Carson's band passes `limit_hz`, from where it folds into the sound."
@@ -116,7 +153,7 @@ def _warn_of_folding(f_car_hz, f_mod_hz, index, limit_hz):
         f"by Carson's rule there are sidebands above {limit_hz:.0f} Hz, which fold "
         "back; lower the index, or oversample", AliasingWarning, stacklevel=3)
 
-# %% ../nbs/04_fm.ipynb #054
+# %% ../nbs/04_fm.ipynb #057
 def fm2(
     f_car_hz,      # carrier; (batch,) or (batch, samples), Hz
     f_mod_hz,      # modulator; likewise, Hz
@@ -132,15 +169,16 @@ def fm2(
     rate = expect_rate(sample_rate) * factor
     controls = dict(f_car_hz=f_car_hz, f_mod_hz=f_mod_hz, index=index)
     f_car_hz, f_mod_hz, index = _controls(n_samples, factor, **controls)
-    _warn_of_folding(f_car_hz, f_mod_hz, index, rate - rate / factor / 2)
+    crowded = _crowded(f_car_hz, f_mod_hz, index, rate / 2)
+    if crowded: _warn_of_folding(f_car_hz, f_mod_hz, index, rate - rate / factor / 2)
     carrier, modulator = (2 * torch.pi * phase(f.squeeze(-1), rate, n_samples * factor)
                           for f in (f_car_hz, f_mod_hz))
-    index = index * (f_mod_hz.abs() < rate / 2)
+    if crowded: index = index * (f_mod_hz.abs() < rate / 2)
     y = torch.sin(carrier + index * torch.sin(modulator))
-    y = y * (f_car_hz.abs() < rate / 2)
+    if crowded: y = y * (f_car_hz.abs() < rate / 2)
     return y if factor == 1 else _thin_out(y, factor)
 
-# %% ../nbs/04_fm.ipynb #055
+# %% ../nbs/04_fm.ipynb #058
 def _controls(n_samples, factor, **controls):
     "Each control as (batch, 1) if it is steady, else (batch, n_samples * factor)."
     batch, out = None, []
@@ -152,7 +190,7 @@ def _controls(n_samples, factor, **controls):
         out.append(value[:, None] if steady else value.repeat_interleave(factor, -1))
     return out
 
-# %% ../nbs/04_fm.ipynb #057
+# %% ../nbs/04_fm.ipynb #060
 class FM2Op(nn.Module):
     """Two operators, one moving the phase of the other.
     It holds no parameters: it plays any batch of carriers, modulators and indices."""
