@@ -80,7 +80,7 @@ class _Phase(torch.autograd.Function):
     "Running phase, wrapped. Linear in the frequency, so nothing is saved for backward."
     @staticmethod
     def forward(ctx, f_hz, sample_rate, n_samples):
-        ctx.steady, ctx.sample_rate, ctx.n_samples = f_hz.ndim == 1, sample_rate, n_samples
+        ctx.sample_rate, ctx.n_samples, ctx.steady = sample_rate, n_samples, f_hz.ndim < 2
         cycles = _cycles(f_hz, sample_rate, n_samples)
         wrapped = cycles.sub_(cycles.floor()).to(f_hz.dtype)
         return wrapped.sub_(wrapped.floor())  # rounding may make a 1 of 0.99999999
@@ -91,8 +91,9 @@ class _Phase(torch.autograd.Function):
             time = torch.arange(ctx.n_samples, device=grad.device).double()
             back = grad.double() @ (time / ctx.sample_rate)
         else:
-            back = grad.cumsum(-1, dtype=torch.float64)
-            back = back.sub_(back[:, -1:].clone()).mul_(-1 / ctx.sample_rate)  # all later
+            so_far = grad.cumsum(-1, dtype=torch.float64)
+            later = so_far[:, -1:] - so_far
+            back = later.div_(ctx.sample_rate)
         return back.to(grad.dtype), None, None
 
     @staticmethod
@@ -129,7 +130,8 @@ def _thin_out(y, factor):
     Flat up to 0.84 of the new Nyquist frequency, −80 dB from there on."""
     half, like = 32 * factor, dict(dtype=y.dtype, device=y.device)
     offset = torch.arange(-half, half + 1, **like) / factor
-    taps = torch.sinc(0.92 * offset) * torch.kaiser_window(2 * half + 1, False, 8, **like)
+    window = torch.kaiser_window(2 * half + 1, periodic=False, beta=8, **like)
+    taps = torch.sinc(0.92 * offset) * window
     taps = taps / taps.sum()
     wide, taps = y[:, None], taps[None, None]  # one channel, one filter
     return nn.functional.conv1d(wide, taps, stride=factor, padding=half)[:, 0]
@@ -161,7 +163,7 @@ def fm2(
     n_samples,     # how many samples
     sample_rate,   # Hz
     oversample=1,  # compute at this multiple of the rate, then filter and thin out
-):                 # (batch, samples), within ±1 (±1.2 if oversampled)
+):                 # (batch, samples), within ±1, or a little more if oversampled
     """y = sin(2π φ_car + index · sin(2π φ_mod)), starting at 0. [Chowning 1973]
     An operator that reaches Nyquist is silent. Warns when sidebands fold back."""
     n_samples = expect_count("n_samples", n_samples)
