@@ -15,6 +15,8 @@ from ddsp_book.fm import AliasingWarning, FM2Op, carson_hz, expect_count, expect
 SR = 16000
 hz = st.floats(-7900, 7900, allow_nan=False)
 
+DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+
 def column(*values, dtype=torch.float64): return [torch.tensor([v], dtype=dtype) for v in values]
 
 def sample_by_sample(f_car, f_mod, index, rate):
@@ -133,6 +135,13 @@ def test_module_holds_nothing_to_learn():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_dtype_is_kept(dtype): assert fm2(*column(300.0, 120.0, 2.0, dtype=dtype), 50, SR).dtype == dtype
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("oversample", [1, 2])
+def test_device_is_kept(device, oversample):
+    there = [c.to(device) for c in column(300.0, 120.0, 2.0)]
+    y = fm2(*there, 50, SR, oversample)
+    assert y.device.type == device and torch.allclose(y.cpu(), fm2(*column(300.0, 120.0, 2.0), 50, SR, oversample))
 
 @pytest.mark.parametrize("oversample", [1, 2])
 def test_traces_in_one_piece(oversample):
