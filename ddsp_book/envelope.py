@@ -35,47 +35,42 @@ def bend(
     curve,  # tensor; 0 straight, above it fast first, below it slow first
 ):
     "From exactly 0 to exactly 1, along an exponential: (1 - e^(-cx)) / (1 - e^(-c))."
-    straight = curve.abs() < 1e-4
-    c = torch.where(straight, 1.0, curve)
-    line = x + curve * x * (1 - x) / 2
-    return torch.where(straight, line, torch.expm1(-c * x) / torch.expm1(-c))
+    tiny = torch.finfo(curve.dtype).eps ** 0.5
+    c = torch.where(curve.abs() < tiny, curve + 2 * tiny, curve)  # at 0 the quotient is 0/0
+    return torch.expm1(-c * x) / torch.expm1(-c)
 
 # %% ../nbs/07_envelope.ipynb #024
 def _shapes(
-    stages,  # attack_s, decay_s, sustain, release_s, note_s, curve; each (…, 1)
-    at,      # numbers of the blocks with a corner; (…, 4)
-    t,       # times within a block; (length,), s
-    block_s,
-):           # (…, 8, length)
+    stages,   # attack_s, decay_s, sustain, release_s, note_s, curve; each (…, 1)
+    corners,  # the blocks with a corner; (…, 4, length)
+    t,        # times within a block; (length,), s
+):            # (…, 8, length)
     "A constant, the beginnings of three ramps, and the blocks with a corner."
     attack_s, decay_s, _, release_s, _, curve = stages
-    stages = [stage[..., None] for stage in stages]
     seconds = torch.cat([attack_s, decay_s, release_s], -1)[..., None]
-    ramps = bend((t / seconds).clamp(max=1), stages[-1])
-    corners = level(block_s * at[..., None] + t, *stages)
+    ramps = bend((t / seconds).clamp(max=1), curve[..., None])
     return torch.cat([torch.ones_like(ramps[..., :1, :]), ramps, corners], -2)
 
 # %% ../nbs/07_envelope.ipynb #025
 def _weights(
     stages,  # as for `_shapes`
-    at,      # (…, 4)
     start,   # when each block starts; (blocks,), s
+    levels,  # of the envelope at these times; (…, blocks)
+    let_go,  # its level at `note_s`; (…, 1)
+    at,      # which blocks have a corner; (…, 4)
 ):           # (…, blocks, 8)
     "How much of each shape there is in each block."
     attack_s, decay_s, sustain, release_s, note_s, curve = stages
-    begin = torch.cat([torch.zeros_like(note_s), attack_s, note_s], -1)[..., None, :]
-    seconds = torch.cat([attack_s, decay_s, release_s], -1)[..., None, :]
-    height = torch.cat([torch.ones_like(sustain), sustain - 1, -level(note_s, *stages)], -1)
-    t = start[:, None]
-    x = (t - begin) / seconds  # how far along its ramp
-    let_go = t >= note_s[..., None]
-    on = (x >= 0) & (x < 1) & torch.cat([~let_go, ~let_go, let_go], -1)
-    steepness = height[..., None, :] * torch.exp(-curve[..., None] * x.clamp(0, 1)) * on
-    smooth = torch.cat([level(start, *stages)[..., None], steepness], -1)
-    number = torch.arange(len(start), device=t.device)[:, None]
-    corner = at[..., None, :] == number
-    first = corner & (corner.cumsum(-1) == 1)  # two corners in one block: it counts once
-    return torch.cat([smooth * ~corner.any(-1, keepdim=True), first], -1)
+    def three(*of): return torch.cat(of, -1)[..., None, :]
+    begin = three(torch.zeros_like(note_s), attack_s, note_s)
+    height = three(torch.ones_like(sustain), sustain - 1, -let_go)
+    x = (start[:, None] - begin) / three(attack_s, decay_s, release_s)  # how far along
+    after = start[:, None] >= note_s[..., None]
+    on = (x >= 0) & (x < 1) & torch.cat([~after, ~after, after], -1)
+    steepness = height * torch.exp(-curve[..., None] * x.clamp(0, 1)) * on
+    smooth = torch.cat([levels[..., None], steepness], -1)
+    corner = at[..., None, :] == torch.arange(len(start), device=start.device)[:, None]
+    return torch.cat([smooth * ~corner.any(-1, keepdim=True), corner], -1)
 
 # %% ../nbs/07_envelope.ipynb #027
 def _expect(**given):
@@ -101,6 +96,14 @@ def _between(name, value, low, high):
         wrong = value[(value < low) | (value > high)].flatten()[0]
         raise ValueError(f"{name}: expected {low}…{high}, got {wrong:g}")
 
+def _corners(stages, block_s, n_blocks):
+    "Numbers of the blocks in which a stage ends, (…, 4); `n_blocks` where there is none."
+    attack_s, decay_s, _, release_s, note_s, _ = (stage.detach() for stage in stages)
+    corners_s = torch.cat([attack_s, attack_s + decay_s, note_s, note_s + release_s], -1)
+    at = (corners_s / block_s).floor().clamp(max=n_blocks).sort(-1).values
+    at[..., 1:][at.diff() == 0] = n_blocks  # two corners in one block: it counts once
+    return at
+
 def _block_length(n_samples):
     if n_samples < 1 or n_samples % 1:
         raise ValueError(f"n_samples: expected a whole number above 0, got {n_samples!r}")
@@ -125,12 +128,14 @@ def adsr(
                             release_s=release_s, note_s=note_s, curve=curve)
     length = _block_length(n_samples)
     block_s, n_blocks = length / rate, -(-n_samples // length)
-    attack, decay, _, release, note, _ = (stage.detach() for stage in stages)
-    corners_s = torch.cat([attack, attack + decay, note, note + release], -1)
-    at = (corners_s / block_s).floor().clamp(max=n_blocks - 1)
-    count = torch.arange(max(length, n_blocks), device=at.device, dtype=at.dtype)
-    weights = _weights(stages, at, block_s * count[:n_blocks])
-    shapes = _shapes(stages, at, count[:length] / rate, block_s)
+    count = torch.arange(max(length, n_blocks), device=stages[0].device)
+    start, t = block_s * count[:n_blocks].double(), count[:length].double() / rate
+    at = _corners(stages, block_s, n_blocks)
+    times = [start.expand(*at.shape[:-1], -1), (block_s * at[..., None] + t).flatten(-2)]
+    levels = level(torch.cat([*times, stages[4]], -1), *stages)
+    smooth, corners, let_go = levels.split([n_blocks, 4 * length, 1], -1)
+    weights = _weights(stages, start, smooth, let_go, at)
+    shapes = _shapes(stages, corners.unflatten(-1, (4, length)), t)
     envelope = weights.to(dtype) @ shapes.to(dtype)
     return envelope.flatten(-2)[..., :n_samples]
 
