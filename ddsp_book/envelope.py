@@ -36,7 +36,7 @@ def bend(
 ):
     "From exactly 0 to exactly 1, along an exponential: (1 - e^(-cx)) / (1 - e^(-c))."
     tiny = torch.finfo(curve.dtype).eps ** 0.5
-    c = torch.where(curve.abs() < tiny, curve + 2 * tiny, curve)  # at 0 the quotient is 0/0
+    c = torch.where(curve.abs() < tiny, curve + 2 * tiny, curve)  # at 0 it is 0/0
     return torch.expm1(-c * x) / torch.expm1(-c)
 
 # %% ../nbs/07_envelope.ipynb #024
@@ -96,21 +96,24 @@ def _between(name, value, low, high):
         wrong = value[(value < low) | (value > high)].flatten()[0]
         raise ValueError(f"{name}: expected {low}…{high}, got {wrong:g}")
 
+# %% ../nbs/07_envelope.ipynb #028
 def _corners(stages, block_s, n_blocks):
-    "Numbers of the blocks in which a stage ends, (…, 4); `n_blocks` where there is none."
+    "Numbers of the blocks in which a stage ends, (…, 4); `n_blocks`: in none."
     attack_s, decay_s, _, release_s, note_s, _ = (stage.detach() for stage in stages)
-    corners_s = torch.cat([attack_s, attack_s + decay_s, note_s, note_s + release_s], -1)
+    ends = attack_s, attack_s + decay_s, note_s, note_s + release_s
+    corners_s = torch.cat(ends, -1)
     at = (corners_s / block_s).floor().clamp(max=n_blocks).sort(-1).values
     at[..., 1:][at.diff() == 0] = n_blocks  # two corners in one block: it counts once
     return at
 
 def _block_length(n_samples):
     if n_samples < 1 or n_samples % 1:
-        raise ValueError(f"n_samples: expected a whole number above 0, got {n_samples!r}")
+        raise ValueError(
+            f"n_samples: expected a whole number above 0, got {n_samples!r}")
     even = max(size for size in range(1, 129) if n_samples % size == 0)
     return even if even >= 32 else 128
 
-# %% ../nbs/07_envelope.ipynb #028
+# %% ../nbs/07_envelope.ipynb #029
 def adsr(
     n_samples,    # how many
     sample_rate,  # Hz
@@ -121,8 +124,9 @@ def adsr(
     note_s,       # when the key is let go; s
     curve=0.0,    # 0 straight, above it fast first, below it slow first; -50…50
 ):                # (…, n_samples), 0…1
-    """Envelopes without a jump. Each parameter is one number, or a tensor (…) of the same
-    shape as the others. Gradients to all. Raises `ValueError` that names the wrong one."""
+    """Envelopes without a jump, with gradients to all parameters.
+    Each is one number, or a tensor (…) of the same shape as the others.
+    Raises `ValueError` that names the wrong one."""
     rate = expect_rate(sample_rate)
     stages, dtype = _expect(attack_s=attack_s, decay_s=decay_s, sustain=sustain,
                             release_s=release_s, note_s=note_s, curve=curve)
@@ -131,17 +135,18 @@ def adsr(
     count = torch.arange(max(length, n_blocks), device=stages[0].device)
     start, t = block_s * count[:n_blocks].double(), count[:length].double() / rate
     at = _corners(stages, block_s, n_blocks)
-    times = [start.expand(*at.shape[:-1], -1), (block_s * at[..., None] + t).flatten(-2)]
-    levels = level(torch.cat([*times, stages[4]], -1), *stages)
+    in_corners = (block_s * at[..., None] + t).flatten(-2)
+    times = torch.cat([start.expand(*at.shape[:-1], -1), in_corners, stages[4]], -1)
+    levels = level(times, *stages)
     smooth, corners, let_go = levels.split([n_blocks, 4 * length, 1], -1)
     weights = _weights(stages, start, smooth, let_go, at)
     shapes = _shapes(stages, corners.unflatten(-1, (4, length)), t)
     envelope = weights.to(dtype) @ shapes.to(dtype)
     return envelope.flatten(-2)[..., :n_samples]
 
-# %% ../nbs/07_envelope.ipynb #033
+# %% ../nbs/07_envelope.ipynb #034
 def envelope_knobs(size=1):
-    "Attack, decay, sustain and release of `size` envelopes, and one curve for them all."
+    "Attack, decay, sustain, release of `size` envelopes, and one curve for them all."
     def seconds(name, default, about):
         return Knob(name, 0.001, 10.0, default, "s", "log", size, about)
     return [
@@ -154,7 +159,7 @@ def envelope_knobs(size=1):
 
 NOTE = Knob("note_s", 0.001, 60.0, 1.0, "s", "log", about="how long the key is held")
 
-# %% ../nbs/07_envelope.ipynb #034
+# %% ../nbs/07_envelope.ipynb #035
 class ADSR(nn.Module):
     "Envelopes from patches, `size` of them for each. Nothing in it is learned."
     def __init__(
