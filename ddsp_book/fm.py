@@ -89,7 +89,7 @@ class _Phase(torch.autograd.Function):
     def backward(ctx, grad):
         if ctx.steady:
             time = torch.arange(ctx.n_samples, device=grad.device).double()
-            back = grad.double() @ (time / ctx.sample_rate)
+            back = (grad * (time / ctx.sample_rate)).sum(-1)
         else:
             so_far = grad.cumsum(-1, dtype=torch.float64)
             later = so_far[:, -1:] - so_far
