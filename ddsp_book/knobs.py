@@ -156,6 +156,7 @@ def _checked(knobs, patch):
 # %% ../nbs/06_knobs.ipynb #027
 def _in_range(knob, value):
     "Refuse what the knob cannot reach; the last bits of a number may be rounded."
+    if torch.compiler.is_compiling(): return  # a graph cannot look at values
     low, high = knob.low - 1e-6 * abs(knob.low), knob.high + 1e-6 * abs(knob.high)
     outside = (value < low) | (value > high)
     if outside.any():
@@ -205,6 +206,7 @@ class UnitCube(Patches):
 # %% ../nbs/06_knobs.ipynb #030
 def _inside(vector, labels):
     "Refuse what lies outside the cube."
+    if torch.compiler.is_compiling(): return
     outside = ((vector < 0) | (vector > 1)).nonzero()
     if len(outside):
         row, place = outside[0].tolist()

@@ -160,6 +160,19 @@ def test_float32_is_as_good_as_float64():
     ours, exact = adsr(n, 48000, *stages), adsr(n, 48000, *(v.double() for v in stages))
     assert ours.dtype == torch.float32 and (ours - exact).abs().max() < 1e-6
 
+def test_compiles_in_one_graph():
+    envelope = ADSR(16000, 2)
+    u = envelope.panel.to_unit(envelope.panel.random(3, torch.Generator().manual_seed(0))).requires_grad_()
+    def render(u): return envelope(envelope.panel.from_unit(u), 2000)
+    compiled = torch.compile(render, backend="aot_eager", fullgraph=True)
+    assert torch.allclose(compiled(u), render(u), atol=1e-6)
+    assert torch.allclose(*(torch.autograd.grad(f(u).square().sum(), u)[0] for f in (compiled, render)), rtol=1e-4, atol=1e-3)
+
+def test_forward_mode():
+    stages = torch.tensor([0.0411, 0.0617, 0.43, 0.0337, 0.1507, 2.0], dtype=f64)
+    def envelope(stages): return adsr(64, 300, *stages)
+    assert torch.allclose(torch.func.jacfwd(envelope)(stages), torch.autograd.functional.jacobian(envelope, stages))
+
 # --- shapes and bad input ----------------------------------------------------------------------------------
 
 def test_shapes_and_dtypes():
