@@ -67,7 +67,9 @@ def browser():
     from selenium import webdriver
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
-    if not (binary and driver): pytest.fail("needs chromium and chromedriver; on Debian: apt-get install chromium chromium-driver", pytrace=False)
+    if not (binary and driver):
+        say = pytest.fail if os.environ.get("CI") else pytest.skip  # on a machine that decides, nothing is left out
+        say("the pages were not looked at: needs chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update",
