@@ -72,30 +72,32 @@ def convolve(
     spectrum = scipy.fft.rfft(x, n_fft) * scipy.fft.rfft(h, n_fft)
     return scipy.fft.irfft(spectrum, n_fft)[:len(x)]
 
+# %% ../nbs/02_hybrid.ipynb #023
 @primitive
 def correlate(
-    g, x,  # (samples,)
+    u,     # (samples,)
+    x,     # (samples,)
     taps,  # how many shifts
 ):         # (taps,)
-    "How much `g` resembles `x` shifted by 0, 1, … `taps` - 1. Differentiable in both."
+    "How much `u` resembles `x` shifted by 0, 1, … `taps` - 1. Differentiable in both."
     if taps <= 128:
         padded = onp.concatenate([onp.zeros(taps - 1), x])
-        return onp.correlate(padded, g, "valid")[::-1]
+        return onp.correlate(padded, u, "valid")[::-1]
     n_fft = _length(len(x) + taps)
-    spectrum = scipy.fft.rfft(g, n_fft) * scipy.fft.rfft(x, n_fft).conj()
+    spectrum = scipy.fft.rfft(u, n_fft) * scipy.fft.rfft(x, n_fft).conj()
     return scipy.fft.irfft(spectrum, n_fft)[:taps]
 
-# %% ../nbs/02_hybrid.ipynb #023
-def _backwards(g, h): return convolve(g[::-1], h)[::-1]
+# %% ../nbs/02_hybrid.ipynb #024
+def _backwards(u, h): return convolve(u[::-1], h)[::-1]
 
-defvjp(convolve, lambda y, x, h: lambda g: _backwards(g, h),
-                 lambda y, x, h: lambda g: correlate(g, x, len(h)))
-defvjp(correlate, lambda y, g, x, taps: lambda u: convolve(x, u),
-                  lambda y, g, x, taps: lambda u: _backwards(g, u), argnums=[0, 1])
+defvjp(convolve, lambda y, x, h: lambda u: _backwards(u, h),
+                 lambda y, x, h: lambda u: correlate(u, x, len(h)))
+defvjp(correlate, lambda c, u, x, taps: lambda v: convolve(x, v),
+                  lambda c, u, x, taps: lambda v: _backwards(u, v), argnums=[0, 1])
 defjvp(convolve, lambda dx, y, x, h: convolve(dx, h),
                  lambda dh, y, x, h: convolve(x, dh))
 
-# %% ../nbs/02_hybrid.ipynb #034
+# %% ../nbs/02_hybrid.ipynb #035
 def adam(
     value_and_gradient,  # theta → (loss, gradient)
     theta,               # where to start; (parameters,)
@@ -123,7 +125,7 @@ def adam(
         theta = theta - size * mean / (1 - 0.9 ** (step + 1)) / root
     return best, losses
 
-# %% ../nbs/02_hybrid.ipynb #039
+# %% ../nbs/02_hybrid.ipynb #040
 @primitive
 def unit_energy(h):
     "`h` scaled so that its squares sum to 1; differentiable."
@@ -135,7 +137,7 @@ def _without_growth(g, y, h):
 
 defvjp(unit_energy, lambda y, h: lambda g: _without_growth(g, y, h))
 
-# %% ../nbs/02_hybrid.ipynb #041
+# %% ../nbs/02_hybrid.ipynb #042
 class HybridScales:
     """From a vector `theta` to what sounds.
     Log amplitudes, noise taps, and a fading room of energy 1."""
@@ -172,7 +174,7 @@ class HybridScales:
                                 100 * energy * noise_fir,
                                 reverb_ir / energy / self.fade])
 
-# %% ../nbs/02_hybrid.ipynb #043
+# %% ../nbs/02_hybrid.ipynb #044
 class DDSPHybrid(HybridScales):
     "Harmonics and filtered noise in a room. Learns one sound, in float64; see `train`."
     def __init__(
@@ -221,7 +223,7 @@ class DDSPHybrid(HybridScales):
         self.theta, losses = adam(objective, self.theta, n_iters, lr, listen, progress)
         return losses, sounds
 
-# %% ../nbs/02_hybrid.ipynb #050
+# %% ../nbs/02_hybrid.ipynb #053
 @primitive
 def magnitudes(
     audio,  # (samples,)
@@ -233,7 +235,7 @@ def magnitudes(
 def _stft(audio, n_fft):
     return scipy.fft.rfft(frames(audio, n_fft, n_fft // 4) * window(n_fft))
 
-# %% ../nbs/02_hybrid.ipynb #051
+# %% ../nbs/02_hybrid.ipynb #054
 def _overlap_add(g, audio, n_fft):
     "What reaches `audio` when `g` reaches its magnitudes."
     spectra = _stft(audio, n_fft)
@@ -250,7 +252,7 @@ def _overlap_add(g, audio, n_fft):
 defvjp(magnitudes, lambda y, audio, n_fft: lambda g: _overlap_add(g, audio, n_fft),
        argnums=[0])
 
-# %% ../nbs/02_hybrid.ipynb #052
+# %% ../nbs/02_hybrid.ipynb #055
 class SpectralLoss:
     """Multi-resolution spectral distance to one target.
     Linear and logarithmic, as in the formula above."""
@@ -281,7 +283,7 @@ class SpectralLoss:
         "Mean difference in dB over all frames and frequencies, for people to read."
         return 20 / np.log(10) * self._each(audio, self._log_ratio)
 
-# %% ../nbs/02_hybrid.ipynb #055
+# %% ../nbs/02_hybrid.ipynb #058
 def measure(
     audio,        # one note; (samples,)
     sample_rate,  # Hz
@@ -302,7 +304,7 @@ def measure(
     f0_hz = onp.interp(onp.arange(len(audio)), hop * onp.arange(len(f0_hz)), f0_hz)
     return f0_hz, gain / gain.max()
 
-# %% ../nbs/02_hybrid.ipynb #056
+# %% ../nbs/02_hybrid.ipynb #059
 def _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz):
     "One pitch for each `hop`, without outliers, smoothed over nine."
     import librosa
@@ -313,7 +315,7 @@ def _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz):
     f0_hz = onp.where(onp.abs(onp.log2(f0_hz / middle)) > 60 / 1200, middle, f0_hz)
     return onp.convolve(onp.pad(f0_hz, 4, mode="edge"), onp.ones(9) / 9, "valid")
 
-# %% ../nbs/02_hybrid.ipynb #059
+# %% ../nbs/02_hybrid.ipynb #062
 def learn_note(
     audio,          # one note, 50 ms to 10 s; (samples,)
     sample_rate,    # Hz
@@ -335,7 +337,7 @@ def learn_note(
     loss = loss or SpectralLoss(audio)
     return model, *model.train(n_iters, 0.03, loss, keep, progress)
 
-# %% ../nbs/02_hybrid.ipynb #069
+# %% ../nbs/02_hybrid.ipynb #074
 _UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps",
           "L_reverb": "taps", "noise_seed": "integer", "harmonic_amps": "linear",
           "noise_fir": "linear", "reverb_ir": "linear", "f0_hz": "Hz"}
@@ -343,7 +345,7 @@ _UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps",
 def _digest(values):
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
-# %% ../nbs/02_hybrid.ipynb #070
+# %% ../nbs/02_hybrid.ipynb #075
 def export(
     model,      # a trained `DDSPHybrid`
     name,       # what to call the sound
@@ -370,7 +372,7 @@ def export(
         "sha256": _digest(values),
     }
 
-# %% ../nbs/02_hybrid.ipynb #071
+# %% ../nbs/02_hybrid.ipynb #077
 def check_patch(patch, name="patch"):
     "`patch` if it is a sound one; else `ValueError` that names what is wrong."
     def insist(right, what):
@@ -397,7 +399,7 @@ def _performance(patch):
     steady = {"every": 1, "f0_hz": [patch["values"]["f0_hz"]], "gain": [1.0]}
     return patch.get("performance", steady)
 
-# %% ../nbs/02_hybrid.ipynb #072
+# %% ../nbs/02_hybrid.ipynb #078
 _MOST = {"N": 10**8, "K_harm": 1000, "M_noise": 10**6, "L_reverb": 10**6,
          "noise_seed": 2**32}
 _COUNT = {"harmonic_amps": "K_harm", "noise_fir": "M_noise", "reverb_ir": "L_reverb"}
@@ -419,7 +421,7 @@ def _number(*arguments, **options):
     try: return expect(*arguments, **options)
     except TypeError as error: raise ValueError(str(error)) from None
 
-# %% ../nbs/02_hybrid.ipynb #073
+# %% ../nbs/02_hybrid.ipynb #080
 def save_patch(path, patch):
     "Write a patch file, checked; an interrupted write leaves the old file whole."
     text = json.dumps(check_patch(patch), ensure_ascii=False, indent=1)
@@ -437,7 +439,7 @@ def load_patch(path):
             message = f"patch {str(path)!r}: not JSON, perhaps cut off ({error})"
             raise ValueError(message) from None
 
-# %% ../nbs/02_hybrid.ipynb #074
+# %% ../nbs/02_hybrid.ipynb #081
 def render_patch(
     patch,       # as from `load_patch`
     f0_hz=None,  # one number or (samples,), Hz; None: as it was played
@@ -459,9 +461,8 @@ def render_patch(
         dry = dry + convolve(white_noise(n, v["noise_seed"]), onp.array(v["noise_fir"]))
     dry = dry * curve("gain", gain)
     return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
-    return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
 
-# %% ../nbs/02_hybrid.ipynb #075
+# %% ../nbs/02_hybrid.ipynb #082
 def example_patch(name):
     """A patch that comes with the book, e.g. "violin_A4".
     `ValueError` lists them when there is no such patch."""
