@@ -2,7 +2,10 @@
 import functools, http.server, os, shutil, subprocess, sys, threading
 from pathlib import Path
 
-import pytest
+import hypothesis, pytest
+
+hypothesis.settings.register_profile("book", deadline=None)  # how long a case takes says nothing on a shared machine
+hypothesis.settings.load_profile("book")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "nbs" / "_site"))
