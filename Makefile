@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN = .venv/bin
 ENV = .venv/.made
 
+# For small arrays a second BLAS thread waits longer than it works: ten times longer on a busy machine.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: help book serve lab test bench sync clean
 help:
 	@echo "make book    the site, in _build/html"
@@ -25,9 +28,9 @@ serve: book
 lab: $(ENV)
 	@$(BIN)/jupyter lab --notebook-dir=nbs
 
-# loadfile keeps a notebook's cells in one process, in order; two processes share the work.
+# Two processes share two cores, so one thread each; loadfile keeps the cells of a notebook in one process, in order.
 test: $(ENV)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -p no:benchmark --ignore tests/benchmarks --nbval --nbval-current-env nbs tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n 2 --dist loadfile -p no:benchmark --ignore tests/benchmarks --nbval --nbval-current-env nbs tests
 
 bench: $(ENV)
 	@$(BIN)/python -m pytest -q --benchmark-only tests/benchmarks

@@ -5,7 +5,7 @@ __all__ = ['DATA', 'examples', 'example', 'time_axis', 'hz_to_midi', 'midi_to_hz
            'db_to_amp', 'resample', 'read', 'replace_file', 'write', 'plot_wave', 'frames', 'window', 'stft',
            'plot_spectrogram', 'hz_to_mel', 'mel_to_hz', 'mel_filters', 'log_mel', 'plot_log_mel']
 
-# %% ../nbs/01_audio.ipynb #003
+# %% ../nbs/01_audio.ipynb #005
 "Sound as an array: time, units, files, resampling, spectrograms, example recordings."
 import csv, os
 from importlib.resources import files
@@ -13,7 +13,7 @@ import numpy as np
 import soundfile, soxr
 from .page import BLUE, expect, figure, player
 
-# %% ../nbs/01_audio.ipynb #004
+# %% ../nbs/01_audio.ipynb #006
 DATA = files("ddsp_book") / "data"
 
 def examples():
@@ -47,11 +47,11 @@ def time_axis(
 def hz_to_midi(f_hz):
     """Frequency in Hz → MIDI note number, fractions included.
     Raises `ValueError` at 0 Hz and below."""
-    return 69 + 12 * np.log2(expect("f_hz", f_hz, _any(f_hz), positive=True) / 440)
+    return 69 + 12 * np.log2(expect("f_hz", f_hz, _own_shape(f_hz), positive=True) / 440)
 
 def midi_to_hz(midi):
     "MIDI note number → frequency in Hz; 69 is 440 Hz."
-    return 440 * 2 ** ((expect("midi", midi, _any(midi)) - 69) / 12)
+    return 440 * 2 ** ((expect("midi", midi, _own_shape(midi)) - 69) / 12)
 
 def cents(f_hz, reference_hz):
     """How far `f_hz` lies above `reference_hz`, in cents.
@@ -59,7 +59,7 @@ def cents(f_hz, reference_hz):
     return 100 * (hz_to_midi(f_hz) - hz_to_midi(reference_hz))
 
 # One number or an array: these functions take both.
-def _any(value): return str(np.shape(value))
+def _own_shape(value): return str(np.shape(value))
 
 # %% ../nbs/01_audio.ipynb #016
 def note_to_hz(

@@ -2,7 +2,10 @@
 import functools, http.server, os, shutil, subprocess, sys, threading
 from pathlib import Path
 
-import pytest
+import hypothesis, pytest
+
+hypothesis.settings.register_profile("book", deadline=None)  # how long a case takes says nothing on a shared machine
+hypothesis.settings.load_profile("book")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "nbs" / "_site"))
@@ -67,7 +70,9 @@ def browser():
     from selenium import webdriver
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
-    if not (binary and driver): pytest.fail("needs chromium and chromedriver; on Debian: apt-get install chromium chromium-driver", pytrace=False)
+    if not (binary and driver):
+        say = pytest.fail if os.environ.get("CI") else pytest.skip  # on a machine that decides, nothing is left out
+        say("the pages were not looked at: needs chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update",

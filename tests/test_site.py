@@ -282,7 +282,7 @@ def test_a_chapter_depends_on_what_it_imports():
 @pytest.mark.parametrize("latex, has", [
     (r"\frac{a}{b}", "<mfrac>"), (r"\left( \sum_{k=1}^{K} a_k \right)", "<munderover><mo>∑"), (r"\int_0^\infty", "<mi>∞</mi>"), (r"\textcolor{#3584c8}{x}", 'mathcolor="#3584c8"'),
     (r"\color{red}{x} y", 'mathcolor="red"'), (r"\begin{cases}1&t<0\\0&t\ge0\end{cases}", "<mtable"), (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", "<mtr>"),
-    (r"\begin{aligned}a&=b\\c&=d\end{aligned}", 'class="align"'), (r"\mathrm{dB}", "<mi>dB</mi>"), (r"\mathbf{x}", "𝐱"), (r"\hat{y}", "ˆ"), (r"\theta", "θ"),
+    (r"\begin{aligned}a&=b\\c&=d\end{aligned}", 'class="align"'), (r"\mathrm{dB}", "<mi>dB</mi>"), (r"\mathbf{x}", "𝐱"), (r"\hat{y}", "ˆ"), (r"\theta", "θ"), (r"f'(t)", '<mo lspace="0" rspace="0">′</mo>'),
 ])
 def test_formula(latex, has): assert has in mathml(latex, block=True)
 

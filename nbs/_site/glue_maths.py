@@ -26,6 +26,7 @@ M = "{http://www.w3.org/1998/Math/MathML}"
 ACCENTS = {"^": "\u02c6", "~": "\u02dc"}  # the accents, not the keys on a keyboard
 FUNCTIONS = set("arccos arcsin arctan arg argmax argmin cos cosh cot deg det dim exp gcd ker lim ln log max min sin sinh sup inf sgn sinc tan tanh".split())
 LIMITS = set("argmax argmin lim max min sup inf".split())  # what stands under them in a display
+PRIMES = {"\u2032", "\u2033", "\u2034"}
 SUMS = set("\u2211\u220f\u2210\u22c2\u22c3")
 UNDER = {M + "msub": M + "munder", M + "msup": M + "mover", M + "msubsup": M + "munderover"}
 ROWS = [M + tag for tag in ("math", "mrow", "mstyle", "mtd")]
@@ -58,6 +59,9 @@ def tidy(el, block):
     if el.get("mathvariant") in STARTS: el.text = mathvariant(word, el.attrib.pop("mathvariant"))
     if el.tag == M + "mover" and el[1].text in ACCENTS: el[1].text = ACCENTS[el[1].text]
     if el.tag == M + "msub" and block and core(el).text in LIMITS: el.tag = M + "munder"
+    if el.tag == M + "msup" and el[1].text in PRIMES:  # the glyph is a raised one: as an exponent it would fly off
+        el.tag, el[1].tag = M + "mrow", M + "mo"
+        el[1].attrib.update(lspace="0", rspace="0")
     if el.tag in UNDER and el[0].text in SUMS: el.tag = UNDER[el.tag]  # browsers put them beside it in running text
     if el.tag not in ROWS: return
     if len(el) > 1 and all(c.tag == M + "mi" and c.get("mathvariant") == "normal" for c in el):  # one upright word
