@@ -21,7 +21,7 @@ from .page import BLUE, ORANGE, Shown
 # %% ../nbs/08_fm6.ipynb #013
 def _order(
     edges,  # pairs (source, target), 0…5
-):          # operators, each after all that modulate it; from 6 down where there is a choice
+):          # operators, each after all that modulate it; the highest first
     "Raises `ValueError` that spells out a circle if there is one."
     order, left = [], set(range(6))
     while left:
@@ -44,14 +44,14 @@ def _circle(edges, left):
 # %% ../nbs/08_fm6.ipynb #021
 # Who modulates whom; then who feeds back. "6>5>3" is a chain, "4>6" a longer way round.
 _CHART = """
-2>1 6>5>4>3     ; 6 | 2>1 6>5>4>3     ; 2   | 3>2>1 6>5>4     ; 6 | 3>2>1 6>5>4     ; 4>6
-2>1 4>3 6>5     ; 6 | 2>1 4>3 6>5     ; 5>6 | 2>1 4>3 6>5>3   ; 6 | 2>1 4>3 6>5>3   ; 4
-2>1 4>3 6>5>3   ; 2 | 3>2>1 5>4 6>4   ; 3   | 3>2>1 5>4 6>4   ; 6 | 2>1 4>3 5>3 6>3 ; 2
-2>1 4>3 5>3 6>3 ; 6 | 2>1 5>4>3 6>4   ; 6   | 2>1 5>4>3 6>4   ; 2 | 2>1 4>3>1 6>5>1 ; 6
-2>1 4>3>1 6>5>1 ; 2 | 2>1 3>1 6>5>4>1 ; 3   | 3>2>1 6>4 6>5   ; 6 | 3>1 3>2 5>4 6>4 ; 3
-3>1 3>2 6>4 6>5 ; 3 | 2>1 6>3 6>4 6>5 ; 6   | 3>2 6>4 6>5     ; 6 | 6>3 6>4 6>5     ; 6
-6>4 6>5         ; 6 | 3>2 5>4 6>4     ; 6   | 3>2 5>4 6>4     ; 3 | 2>1 5>4>3       ; 5
-4>3 6>5         ; 6 | 5>4>3           ; 5   | 6>5             ; 6 |                 ; 6
+2>1 6>5>4>3; 6     | 2>1 6>5>4>3; 2     | 3>2>1 6>5>4; 6   | 3>2>1 6>5>4; 4>6
+2>1 4>3 6>5; 6     | 2>1 4>3 6>5; 5>6   | 2>1 4>3 6>5>3; 6 | 2>1 4>3 6>5>3; 4
+2>1 4>3 6>5>3; 2   | 3>2>1 5>4 6>4; 3   | 3>2>1 5>4 6>4; 6 | 2>1 4>3 5>3 6>3; 2
+2>1 4>3 5>3 6>3; 6 | 2>1 5>4>3 6>4; 6   | 2>1 5>4>3 6>4; 2 | 2>1 4>3>1 6>5>1; 6
+2>1 4>3>1 6>5>1; 2 | 2>1 3>1 6>5>4>1; 3 | 3>2>1 6>4 6>5; 6 | 3>1 3>2 5>4 6>4; 3
+3>1 3>2 6>4 6>5; 3 | 2>1 6>3 6>4 6>5; 6 | 3>2 6>4 6>5; 6   | 6>3 6>4 6>5; 6
+6>4 6>5; 6         | 3>2 5>4 6>4; 6     | 3>2 5>4 6>4; 3   | 2>1 5>4>3; 5
+4>3 6>5; 6         | 5>4>3; 5           | 6>5; 6           | ; 6
 """
 
 def _algorithm(line):
@@ -98,17 +98,18 @@ def describe(algorithm):
         return f"{', '.join(most)} and {last}" if most else last
     targets = {}
     for source, target in entry["edges"]: targets.setdefault(source, []).append(target)
-    says = [f"{source} modulates {listed(to)}" for source, to in sorted(targets.items())]
+    says = [f"{op} modulates {listed(targets[op])}" for op in sorted(targets)]
     source, target = entry["feedback"]
     says.append(f"{source} feeds back into {'itself' if source == target else target}")
-    says.append(f"{listed(entry['carriers'])} sound" + "s" * (len(entry["carriers"]) == 1))
+    carriers = entry["carriers"]
+    says.append(f"{listed(carriers)} sound" + "s" * (len(carriers) == 1))
     return f"Algorithm {algorithm}: " + "; ".join(says) + "."
 
 # %% ../nbs/08_fm6.ipynb #027
 _CELL, _BOX = 40, 24  # one place of the diagram, and the box in it
 
 def _lines(entry, at):
-    "The wires of a diagram as SVG paths: modulators down, feedback round the right side."
+    "The wires as SVG paths: modulators down, feedback round the right side."
     paths = []
     for source, target in entry["edges"]:
         (x, y), (to_x, to_y) = at[source], at[target]
@@ -118,8 +119,8 @@ def _lines(entry, at):
     source, target = entry["feedback"]
     (x, y), (to_x, to_y) = at[source], at[target]
     top, right = to_y - _BOX / 2, max(x, to_x) + _BOX / 2 + 6
-    bottom = y + _BOX / 2 + 4 if source != target else y
-    start = f"M{x:g} {y + _BOX / 2:g}V{bottom:g}" if source != target else f"M{x + _BOX / 2:g} {y:g}"
+    if source == target: start = f"M{x + _BOX / 2:g} {y:g}"
+    else: start = f"M{x:g} {y + _BOX / 2:g}v4"
     paths.append(f"{start}H{right:g}V{top - 6:g}H{to_x:g}V{top:g}")
     for op in entry["carriers"]:
         x, y = at[op]
@@ -142,26 +143,29 @@ def diagram_svg(
     wires = "".join(f'<path d="{d}" fill="none" stroke="currentColor"/>'
                     for d in _lines(entry, at))
     boxes = "".join(_operator(op, *at[op], op in entry["carriers"]) for op in at)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+    return ('<svg xmlns="http://www.w3.org/2000/svg" '
+            f'viewBox="0 0 {width:g} {height:g}" '
             f'width="{scale * width:g}" height="{scale * height:g}" role="img" '
             f'aria-label="{html.escape(describe(algorithm))}">{wires}{boxes}</svg>')
 
 def _operator(op, x, y, carrier):
+    line = BLUE if carrier else ORANGE
     fill, ink = (BLUE, "#fff") if carrier else ("none", "currentColor")
     return (f'<rect x="{x - _BOX / 2:g}" y="{y - _BOX / 2:g}" width="{_BOX}" '
-            f'height="{_BOX}" rx="4" fill="{fill}" stroke="{BLUE if carrier else ORANGE}" '
+            f'height="{_BOX}" rx="4" fill="{fill}" stroke="{line}" '
             f'stroke-width="1.5"/><text x="{x:g}" y="{y + 4.5:g}" text-anchor="middle" '
             f'font-size="13" fill="{ink}">{op}</text>')
 
 def diagram(*algorithms, scale=1.0):
     "The diagrams of one algorithm or several, side by side."
     def one(number):
-        return (f'<figure style="margin: 0; text-align: center">'
-                f'{diagram_svg(number, scale)}<figcaption>{number}</figcaption></figure>')
-    style = "display: flex; flex-wrap: wrap; gap: 1rem; align-items: end; max-width: 100%"
+        return ('<figure style="margin: 0; text-align: center">'
+                + diagram_svg(number, scale)
+                + f'<figcaption>{number}</figcaption></figure>')
+    style = "display: flex; flex-wrap: wrap; gap: 1rem; align-items: end"
     figures = "".join(map(one, algorithms))
-    numbers = ", ".join(map(str, algorithms))
-    text = describe(*algorithms) if len(algorithms) == 1 else f"Diagrams: algorithms {numbers}"
+    text = "Diagrams: algorithms " + ", ".join(map(str, algorithms))
+    if len(algorithms) == 1: text = describe(*algorithms)
     return Shown(f'<div style="{style}">{figures}</div>', text)
 
 # %% ../nbs/08_fm6.ipynb #033
@@ -169,7 +173,7 @@ def routing_of(
     algorithm,  # 1…32
 ):              # routing (6, 6) and carriers (6,)
     """An algorithm as numbers: `routing[i, j]` is 1 where operator j + 1 modulates
-    operator i + 1; the diagonal is feedback. The long loops of 4 and 6 do not fit in."""
+    operator i + 1; the diagonal is feedback. The long loops of 4 and 6 are not in."""
     entry = expect_algorithm(algorithm)
     routing, carriers = torch.zeros(6, 6), torch.zeros(6)
     source, target = entry["feedback"]
@@ -221,7 +225,8 @@ def _loop(angle, env, link):
     "What goes round a chain of operators: the output of its last; (batch, samples)."
     if angle.device.type == "cpu" and _compiled():
         y = torch.empty_like(angle[0])
-        _compiled()[0](*(v.detach().contiguous().numpy() for v in (angle, env, link, y)))
+        parts = angle, env, link, y
+        _compiled()[0](*(part.detach().contiguous().numpy() for part in parts))
         return y
     def step(last, before, now):
         x = (last + before) / 2
@@ -254,12 +259,13 @@ def _adjoint(gain, g):
 def _angle(step, i, n_samples):
     "Where operator `i` would be by itself, in radians; (batch, samples)."
     if step.ndim == 3: return TAU * step[:, i]  # not steps but cycles, sample by sample
-    number = torch.arange(n_samples, device=step.device)
     if step.dtype != torch.float32:
+        number = torch.arange(n_samples, device=step.device)
         return TAU * (step[:, i, None].double() * number % 1).to(step.dtype)
     # A turn is 2**32, so 32-bit integers wrap by themselves, and exactly.
+    number = torch.arange(n_samples, device=step.device, dtype=torch.int32)
     turn = (step[:, i, None].double() * 2**32).round().long().int()
-    return (turn * number.int()).float().mul_(TAU / 2**32)
+    return (turn * number) * (TAU / 2**32)
 
 def _last_two(y):
     "Mean of the two samples before each; (batch, samples)."
@@ -284,14 +290,15 @@ def _wiring(algorithm):
     source, target = entry["feedback"]
     # 4>6 comes round as 6>5>4: in both long loops each modulates the one below it
     loop = tuple(range(target - 1, source - 2, -1))
-    return Wiring(_order(edges), inputs, (loop,), tuple(op - 1 for op in entry["carriers"]))
+    carriers = tuple(op - 1 for op in entry["carriers"])
+    return Wiring(_order(edges), inputs, (loop,), carriers)
 
 def _wiring_of(routing, carriers):
     "The wiring of a routing matrix; zeros that are being learned stay connected."
     used = (routing != 0).any(0)
     edges = [(j, i) for i, j in used.nonzero().tolist() if i != j]
     order = _order(edges)
-    if routing.requires_grad: 
+    if routing.requires_grad:
         edges = [(j, i) for n, i in enumerate(order) for j in order[:n]]
     inputs = tuple(tuple(j for j, i in edges if i == op) for op in range(6))
     feeds = used.diagonal() | routing.requires_grad
@@ -300,54 +307,62 @@ def _wiring_of(routing, carriers):
                   tuple(op for op in range(6) if sound[op]))
 
 # %% ../nbs/08_fm6.ipynb #054
-class _Voices(torch.autograd.Function):
-    """u_i = env_i sin(φ_i + Σ_j weight_ij u_j + feedback_i ⟨u_i⟩); returns Σ_i out_i u_i.
-    The gradient is written by hand: one sweep down, one sweep up."""
-    @staticmethod
-    def forward(ctx, step, env, weight, feedback, out, wiring):
-        n, u, sine, past = env.shape[-1], [None] * 6, [None] * 6, {}
-        angle = [_angle(step, i, n) for i in range(6)]
-        for i in wiring.order:
-            for j in wiring.inputs[i]: angle[i].addcmul_(u[j], weight[:, i, j, None])
-            for loop in wiring.loops:
-                if loop[0] == i:
-                    past[loop] = _last_two(_around(loop, angle, env, weight, feedback))
-                    angle[i].addcmul_(past[loop], feedback[:, loop[-1], None])
-            sine[i] = angle[i].sin()
-            u[i] = sine[i] * env[:, i]
-        ctx.save_for_backward(step, env, weight, feedback, out, *u, *angle, *sine,
-                              *(past[loop] for loop in wiring.loops))
-        ctx.wiring = wiring
-        y = torch.zeros_like(u[0])
-        for i in wiring.carriers: y.addcmul_(u[i], out[:, i, None])
-        return y
-
-    @staticmethod
-    def backward(ctx, g):
-        step, env, weight, feedback, out, *kept = ctx.saved_tensors
-        u, angle, sine, past = kept[:6], kept[6:12], kept[12:18], kept[18:]
-        wiring, g_u = ctx.wiring, [None] * 6  # gradients of the operators, as they come in
-        g_step, g_env, g_weight, g_feedback, g_out = map(torch.zeros_like, (step, env, weight, feedback, out))
-        for i in wiring.carriers:
-            g_u[i] = g * out[:, i, None]
-            g_out[:, i] = torch.linalg.vecdot(g, u[i])
-        for i in reversed(wiring.order):
-            if g_u[i] is None: continue  # nobody hears it
-            for loop in wiring.loops:
-                if loop[-1] == i:
-                    g_u[i] = _adjoint(_trip(loop, angle, env, weight, feedback), g_u[i])
-            torch.mul(g_u[i], sine[i], out=g_env[:, i])
-            g_angle = angle[i].cos().mul_(env[:, i]).mul_(g_u[i])
-            g_step[:, i] = _by_step(g_step, g_angle)
-            for loop, heard in zip(wiring.loops, past):
-                if loop[0] == i: g_feedback[:, loop[-1]] = torch.linalg.vecdot(g_angle, heard)
-            for j in wiring.inputs[i]:
-                g_weight[:, i, j] = torch.linalg.vecdot(g_angle, u[j])
-                if g_u[j] is None: g_u[j] = g_angle * weight[:, i, j, None]
-                else: g_u[j].addcmul_(g_angle, weight[:, i, j, None])
-        return g_step, g_env, g_weight, g_feedback, g_out, None
+def _down(ctx, step, env, weight, feedback, out, wiring):
+    "The sound: each operator after its modulators."
+    n, u, sine, past = env.shape[-1], [None] * 6, [None] * 6, {}
+    angle = [_angle(step, i, n) for i in range(6)]
+    for i in wiring.order:
+        for j in wiring.inputs[i]: angle[i].addcmul_(u[j], weight[:, i, j, None])
+        for loop in wiring.loops:
+            if loop[0] == i:
+                past[loop] = _last_two(_around(loop, angle, env, weight, feedback))
+                angle[i].addcmul_(past[loop], feedback[:, loop[-1], None])
+        sine[i] = angle[i].sin()
+        u[i] = sine[i] * env[:, i]
+    ctx.save_for_backward(step, env, weight, feedback, out, *angle, *sine,
+                          *(past[loop] for loop in wiring.loops))
+    ctx.wiring = wiring
+    first, *others = wiring.carriers
+    y = u[first] * out[:, first, None]
+    for i in others: y.addcmul_(u[i], out[:, i, None])
+    return y
 
 # %% ../nbs/08_fm6.ipynb #055
+def _up(ctx, g):
+    "The gradient: each operator after all that hear it."
+    step, env, weight, feedback, out, *kept = ctx.saved_tensors
+    angle, sine, past = kept[:6], kept[6:12], kept[12:]
+    wiring, g_u = ctx.wiring, [None] * 6  # by operator, as they come in
+    g_weight, g_feedback, g_out = map(torch.zeros_like, (weight, feedback, out))
+    g_step, g_env = torch.empty_like(step), torch.empty_like(env)
+    for i in wiring.carriers:
+        g_u[i] = g * out[:, i, None]
+        g_out[:, i] = torch.linalg.vecdot(g, sine[i] * env[:, i])
+    for i in reversed(wiring.order):
+        if g_u[i] is None:  # nobody hears it
+            g_step[:, i] = g_env[:, i] = 0
+            continue
+        for loop in wiring.loops:
+            if loop[-1] == i:
+                g_u[i] = _adjoint(_trip(loop, angle, env, weight, feedback), g_u[i])
+        torch.mul(g_u[i], sine[i], out=g_env[:, i])
+        g_angle = angle[i].cos().mul_(env[:, i]).mul_(g_u[i])
+        g_step[:, i] = _by_step(g_step, g_angle)
+        for loop, heard in zip(wiring.loops, past):
+            if loop[0] == i:
+                g_feedback[:, loop[-1]] = torch.linalg.vecdot(g_angle, heard)
+        for j in wiring.inputs[i]:
+            g_weight[:, i, j] = torch.linalg.vecdot(g_angle, sine[j] * env[:, j])
+            if g_u[j] is None: g_u[j] = g_angle * weight[:, i, j, None]
+            else: g_u[j].addcmul_(g_angle, weight[:, i, j, None])
+    return g_step, g_env, g_weight, g_feedback, g_out, None
+
+class _Voices(torch.autograd.Function):
+    """u_i = env_i sin(φ_i + Σ_j weight_ij u_j + feedback_i ⟨u_i⟩); gives Σ_i out_i u_i.
+    The gradient is written by hand: one sweep down, one sweep up."""
+    forward, backward = staticmethod(_down), staticmethod(_up)
+
+# %% ../nbs/08_fm6.ipynb #056
 def _around(loop, angle, env, weight, feedback):
     "The output of the last operator of a feedback loop, which its first one hears."
     links = [feedback[:, loop[-1]], *(weight[:, b, a] for a, b in zip(loop, loop[1:]))]
@@ -367,14 +382,15 @@ def _by_step(step, g_angle):
     number = torch.arange(g_angle.shape[-1], dtype=g_angle.dtype, device=g_angle.device)
     return TAU * (g_angle @ number)
 
-# %% ../nbs/08_fm6.ipynb #057
+# %% ../nbs/08_fm6.ipynb #058
 def _panel():
     return Panel("fm6", [
         Knob("algorithm", 1, 32, 5, "", "choice", about="who modulates whom"),
-        Knob("feedback", 0, 1, 0.0, "", "linear", about="how far an operator moves itself, in cycles"),
+        Knob("feedback", 0, 1, 0.0, about="how far one moves itself, in cycles"),
         Knob("ratio", 0.0625, 32, 1.0, "", "log", 6, "frequency in multiples of f0_hz"),
-        Knob("detune_cents", -50, 50, 0.0, "cents", "linear", 6, "fine tuning of the ratio"),
-        Knob("fixed", 0, 1, 0, "", "choice", 6, "1: the operator stays at fixed_hz", ("ratio", "fixed")),
+        Knob("detune_cents", -50, 50, 0.0, "cents", "linear", 6, "fine tuning"),
+        Knob("fixed", 0, 1, 0, "", "choice", 6, "1: the operator stays at fixed_hz",
+             ("ratio", "fixed")),
         Knob("fixed_hz", 0.1, 10000, 440.0, "Hz", "log", 6, "frequency if fixed is 1"),
         Knob("level", 0, 1, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], "", "linear", 6,
              "carrier: loudness; modulator: how many cycles it moves the phase"),
@@ -384,15 +400,15 @@ def _panel():
         Knob("velocity", 0, 1, 1.0, "", "linear", about="how loud the note is"),
     ])
 
-# %% ../nbs/08_fm6.ipynb #058
+# %% ../nbs/08_fm6.ipynb #059
 class FM6Op(nn.Module):
     """Six-operator FM. It holds no parameters: it plays any batch of patches, each with
     an algorithm of its own, or with any routing that has no circles."""
     def __init__(
         self,
         sample_rate=16000,  # Hz
-        oversample=1,       # compute at this multiple of the rate, then filter and thin out
-        depth=1.0,          # cycles that a modulator of level 1 moves a phase; a DX7 has 2
+        oversample=1,       # compute at this multiple of the rate, then filter
+        depth=1.0,          # cycles that a modulator at level 1 moves; a DX7 has 2
     ):
         super().__init__()
         self.sample_rate = expect_rate(sample_rate)
@@ -402,13 +418,13 @@ class FM6Op(nn.Module):
 
     def forward(
         self,
-        patch,           # as `panel.defaults()`
-        n_samples,       # how many samples
-        routing=None,    # (batch, 6, 6), in place of patch["algorithm"]; [:, i, j]: j + 1 into i + 1
-        carriers=None,   # (batch, 6), with routing: how much of each is heard
-        f0_hz=None,      # (batch, n_samples), Hz: a pitch that moves, in place of patch["f0_hz"]
-    ):                   # (batch, n_samples), within ±1
-        "Σ carriers / number of carriers × velocity. Exact gradients to all continuous inputs."
+        patch,          # as `panel.defaults()`
+        n_samples,      # how many
+        routing=None,   # instead of the algorithm; (batch, 6, 6), [:, i, j]: j moves i
+        carriers=None,  # with `routing`: how much of each is heard; (batch, 6)
+        f0_hz=None,     # a pitch that moves, instead of the patch's; (batch, n_samples)
+    ):                  # (batch, n_samples), within ±1
+        "Σ carriers / number of carriers × velocity. Gradients to all but the choices."
         n_samples = expect_count("n_samples", n_samples)
         p, routing, carriers = self._checked(patch, routing, carriers)
         rate, n = self.sample_rate * self.oversample, n_samples * self.oversample
@@ -423,11 +439,11 @@ class FM6Op(nn.Module):
         else: y = self._play_each(*parts, p["algorithm"])
         return y if self.oversample == 1 else _thin_out(y, self.oversample)
 
-# %% ../nbs/08_fm6.ipynb #059
+# %% ../nbs/08_fm6.ipynb #060
 def _checked(self, patch, routing, carriers):
-    "The patch and routing as tensors that fit each other, or an error that says why not."
+    "Patch and routing as tensors that fit each other; an error says why they do not."
     if routing is not None and "algorithm" not in patch:
-        patch = {**patch, "algorithm": torch.ones_like(torch.as_tensor(patch["feedback"]))}
+        patch = {**patch, "algorithm": torch.ones(len(patch["feedback"]))}
     p = self.panel.validate(patch)
     if (routing is None) != (carriers is None):
         raise ValueError("routing, carriers: expected both or neither")
@@ -436,69 +452,37 @@ def _checked(self, patch, routing, carriers):
     routing = expect_tensor("routing", routing, f"({batch}, 6, 6)")
     carriers = expect_tensor("carriers", carriers, f"({batch}, 6)")
     if carriers.min() < 0 or carriers.sum(1).min() <= 0:
-        raise ValueError("carriers: expected values from 0 up, and one above 0 in each row")
+        raise ValueError("carriers: expected values from 0 up, one above 0 in each row")
     return p, routing, carriers
 
 def frequencies(self, patch, f0_hz=None, n_samples=None):
-    "What each operator runs at; (batch, 6) or, if `f0_hz` moves, (batch, 6, samples); Hz."
+    "What each operator runs at, Hz; (batch, 6), or (batch, 6, samples) if it moves."
     tuned = patch["ratio"] * 2 ** (patch["detune_cents"] / 1200)
     fixed, fixed_hz = patch["fixed"] > 0.5, patch["fixed_hz"]
-    if f0_hz is None: return torch.where(fixed, fixed_hz, patch["f0_hz"][:, None] * tuned)
+    if f0_hz is None:
+        return torch.where(fixed, fixed_hz, patch["f0_hz"][:, None] * tuned)
     shape = f"({len(tuned)}, {n_samples or 'samples'})"
     f0_hz = expect_tensor("f0_hz", f0_hz, shape, positive=True)
-    return torch.where(fixed[..., None], fixed_hz[..., None], f0_hz[:, None] * tuned[..., None])
+    fixed, fixed_hz, tuned = (v[..., None] for v in (fixed, fixed_hz, tuned))
+    return torch.where(fixed, fixed_hz, f0_hz[:, None] * tuned)
 
 FM6Op._checked, FM6Op.frequencies = _checked, frequencies
 
-# %% ../nbs/08_fm6.ipynb #060
-def _steps(f_hz, rate, oversample):
-    "Cycles per sample (or cycles, if the pitch moves), and which operators stay below Nyquist."
-    if f_hz.ndim == 3:
-        f_hz = f_hz.repeat_interleave(oversample, -1)
-        step = phase(f_hz.flatten(0, 1), rate).view_as(f_hz)
-    else: step = f_hz / rate
-    return step, (f_hz < rate / 2).to(f_hz.dtype)
-
-def _play(self, f_hz, step, env, level, feedback, velocity, routing, carriers, wiring=None):
-    "One wiring for the whole batch."
-    wiring = wiring or _wiring_of(routing, carriers)
-    limit_hz = self.sample_rate * (self.oversample - 0.5)  # what lies above comes back into the sound
-    _warn_of_folding(f_hz, TAU * self.depth * routing * level[:, None], wiring, limit_hz)
-    weight = TAU * self.depth * routing * level[:, None]
-    back = TAU * feedback[:, None] * level
-    if routing.ndim == 3: back = back * routing.diagonal(dim1=1, dim2=2)
-    out = level * carriers * (velocity[:, None] / carriers.sum(-1, keepdim=True))
-    return _Voices.apply(step, env, weight, back, out, wiring)
-
-def _play_each(self, f_hz, step, env, level, feedback, velocity, algorithm):
-    "Rows with the same algorithm are played together."
-    numbers, which = algorithm.unique(return_inverse=True)
-    rows = [(which == k).nonzero()[:, 0] for k in range(len(numbers))]
-    def play(number, row):
-        routing, carriers = (v.to(env) for v in routing_of(int(number)))
-        parts = f_hz, step, env, level, feedback, velocity
-        if len(rows) > 1: parts = [v[row] for v in parts]
-        return self._play(*parts, routing, carriers, _wiring(int(number)))
-    y = [play(*pair) for pair in zip(numbers, rows)]
-    return y[0] if len(y) == 1 else torch.cat(y)[torch.cat(rows).argsort()]
-
-FM6Op._play, FM6Op._play_each = _play, _play_each
-
 # %% ../nbs/08_fm6.ipynb #061
 def _steps(f_hz, rate, oversample):
-    "Cycles per sample (or cycles, if the pitch moves), and which operators stay below Nyquist."
+    "Cycles per sample (or cycles, if the pitch moves); and who stays below Nyquist."
     if f_hz.ndim == 3:
         f_hz = f_hz.repeat_interleave(oversample, -1)
         step = phase(f_hz.flatten(0, 1), rate).view_as(f_hz)
     else: step = f_hz / rate
     return step, (f_hz < rate / 2).to(f_hz.dtype)
 
-def _play(self, f_hz, step, env, level, feedback, velocity, routing, carriers, wiring=None):
+def _play(self, f_hz, step, env, level, feedback, velocity, routing, carriers,
+          wiring=None):
     "One wiring for the whole batch."
     wiring = wiring or _wiring_of(routing, carriers)
-    limit_hz = self.sample_rate * (self.oversample - 0.5)  # what lies above comes back into the sound
-    _warn_of_folding(f_hz, TAU * self.depth * routing * level[:, None], wiring, limit_hz)
     weight = TAU * self.depth * routing * level[:, None]
+    _warn_of_folding(f_hz, weight, wiring, self.sample_rate * (self.oversample - 0.5))
     back = TAU * feedback[:, None] * level
     if routing.ndim == 3: back = back * routing.diagonal(dim1=1, dim2=2)
     out = level * carriers * (velocity[:, None] / carriers.sum(-1, keepdim=True))
@@ -529,5 +513,5 @@ def _warn_of_folding(f_hz, index, wiring, limit_hz):
             reach = index[..., i, j].abs()
             top_hz[i] = top_hz[i] + (reach + (reach > 0)) * top_hz[j]
     if any(top_hz[i].max() > limit_hz for i in wiring.carriers): warnings.warn(
-        f"by Carson's rule there are sidebands above {limit_hz:.0f} Hz, which fold back; "
-        "lower the modulators, or oversample", AliasingWarning, stacklevel=4)
+        f"by Carson's rule there are sidebands above {limit_hz:.0f} Hz, which fold "
+        "back; lower the modulators, or oversample", AliasingWarning, stacklevel=4)
