@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN = .venv/bin
 ENV = .venv/.made
 
-# For small arrays a second BLAS thread waits longer than it works: ten times longer on a busy machine.
+# For small arrays a second thread waits longer than it works: ten times longer on a busy machine.
 export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help book serve lab test bench sync clean
 help:
@@ -30,10 +31,10 @@ lab: $(ENV)
 
 # Two processes share two cores, so one thread each; loadfile keeps the cells of a notebook in one process, in order.
 test: $(ENV)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -rs -n 2 --dist loadfile -p no:benchmark --ignore tests/benchmarks --nbval --nbval-current-env nbs tests
+	@$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile -p no:benchmark --ignore tests/benchmarks --nbval --nbval-current-env nbs tests
 
 bench: $(ENV)
-	@$(BIN)/python -m pytest -q --benchmark-only tests/benchmarks
+	@OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q --benchmark-only tests/benchmarks
 
 sync: $(ENV)
 	@$(BIN)/python nbs/_site/sync.py

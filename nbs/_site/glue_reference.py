@@ -13,7 +13,8 @@ def to_rst(text):
     "Docstrings are Markdown, as everywhere in the book; autodoc reads reStructuredText."
     text = re.sub(r"(?<!`)`([^`\n]+)`(?!`)", r"``\1``", text)
     text = re.sub(r"\[([^\]]+)\]\((https?://[^)]+)\)", r"`\1 <\2>`__", text)
-    return re.sub(r"\$([^$\n]+)\$", r":math:`\1`", text)
+    text = re.sub(r"\$([^$\n]+)\$", r":math:`\1`", text)
+    return re.sub(r"(``.*?``|:math:`.*?`)|\|", lambda m: m[1] or r"\|", text)  # a bare | would begin a substitution
 
 
 def describe(app, what, name, obj, options, lines):
