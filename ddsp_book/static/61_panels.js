@@ -3,9 +3,9 @@
 const PANELS = {
   fm6: { knobs: [
     {"name": "algorithm", "low": 1, "high": 32, "default": 5, "unit": "", "curve": "choice", "size": 1, "about": "who modulates whom", "choices": []},
-    {"name": "feedback", "low": 0, "high": 1, "default": 0.0, "unit": "", "curve": "linear", "size": 1, "about": "how far an operator moves itself, in cycles", "choices": []},
+    {"name": "feedback", "low": 0, "high": 1, "default": 0.0, "unit": "", "curve": "linear", "size": 1, "about": "how far one moves itself, in cycles", "choices": []},
     {"name": "ratio", "low": 0.0625, "high": 32, "default": 1.0, "unit": "", "curve": "log", "size": 6, "about": "frequency in multiples of f0_hz", "choices": []},
-    {"name": "detune_cents", "low": -50, "high": 50, "default": 0.0, "unit": "cents", "curve": "linear", "size": 6, "about": "fine tuning of the ratio", "choices": []},
+    {"name": "detune_cents", "low": -50, "high": 50, "default": 0.0, "unit": "cents", "curve": "linear", "size": 6, "about": "fine tuning", "choices": []},
     {"name": "fixed", "low": 0, "high": 1, "default": 0, "unit": "", "curve": "choice", "size": 6, "about": "1: the operator stays at fixed_hz", "choices": ["ratio", "fixed"]},
     {"name": "fixed_hz", "low": 0.1, "high": 10000, "default": 440.0, "unit": "Hz", "curve": "log", "size": 6, "about": "frequency if fixed is 1", "choices": []},
     {"name": "level", "low": 0, "high": 1, "default": [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], "unit": "", "curve": "linear", "size": 6, "about": "carrier: loudness; modulator: how many cycles it moves the phase", "choices": []},
