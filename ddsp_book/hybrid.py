@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['running_phase', 'harmonic_table', 'white_noise', 'convolve', 'correlate', 'adam', 'unit_energy', 'HybridScales',
-           'DDSPHybrid', 'magnitudes', 'SpectralLoss', 'measure', 'learn_note', 'export', 'check_patch', 'save_patch',
-           'load_patch', 'render_patch', 'example_patch']
+           'HybridSynth', 'DDSPHybrid', 'magnitudes', 'SpectralLoss', 'measure', 'learn_note', 'export', 'check_patch',
+           'save_patch', 'load_patch', 'render_patch', 'example_patch']
 
 # %% ../nbs/02_hybrid.ipynb #005
 """DDSPHybrid: harmonics and filtered noise in a room.
@@ -175,8 +175,8 @@ class HybridScales:
                                 reverb_ir / energy / self.fade])
 
 # %% ../nbs/02_hybrid.ipynb #044
-class DDSPHybrid(HybridScales):
-    "Harmonics and filtered noise in a room. Learns one sound, in float64; see `train`."
+class HybridSynth(HybridScales):
+    "Harmonics and filtered noise in a room, for one sound, in float64."
     def __init__(
         self,
         target,        # the sound to learn; (samples,)
@@ -207,6 +207,9 @@ class DDSPHybrid(HybridScales):
         dry = self.gain * dry
         return convolve(dry, reverb_ir) if self.L_reverb else dry
 
+# %% ../nbs/02_hybrid.ipynb #047
+class DDSPHybrid(HybridSynth):
+    "A `HybridSynth` that learns its sound; see `train`."
     def train(
         self,
         n_iters=300, lr=0.03,
@@ -223,7 +226,7 @@ class DDSPHybrid(HybridScales):
         self.theta, losses = adam(objective, self.theta, n_iters, lr, listen, progress)
         return losses, sounds
 
-# %% ../nbs/02_hybrid.ipynb #053
+# %% ../nbs/02_hybrid.ipynb #056
 @primitive
 def magnitudes(
     audio,  # (samples,)
@@ -235,7 +238,7 @@ def magnitudes(
 def _stft(audio, n_fft):
     return scipy.fft.rfft(frames(audio, n_fft, n_fft // 4) * window(n_fft))
 
-# %% ../nbs/02_hybrid.ipynb #054
+# %% ../nbs/02_hybrid.ipynb #057
 def _overlap_add(g, audio, n_fft):
     "What reaches `audio` when `g` reaches its magnitudes."
     spectra = _stft(audio, n_fft)
@@ -252,7 +255,7 @@ def _overlap_add(g, audio, n_fft):
 defvjp(magnitudes, lambda y, audio, n_fft: lambda g: _overlap_add(g, audio, n_fft),
        argnums=[0])
 
-# %% ../nbs/02_hybrid.ipynb #055
+# %% ../nbs/02_hybrid.ipynb #058
 class SpectralLoss:
     """Multi-resolution spectral distance to one target.
     Linear and logarithmic, as in the formula above."""
@@ -283,7 +286,7 @@ class SpectralLoss:
         "Mean difference in dB over all frames and frequencies, for people to read."
         return 20 / np.log(10) * self._each(audio, self._log_ratio)
 
-# %% ../nbs/02_hybrid.ipynb #058
+# %% ../nbs/02_hybrid.ipynb #061
 def measure(
     audio,        # one note; (samples,)
     sample_rate,  # Hz
@@ -304,7 +307,7 @@ def measure(
     f0_hz = onp.interp(onp.arange(len(audio)), hop * onp.arange(len(f0_hz)), f0_hz)
     return f0_hz, gain / gain.max()
 
-# %% ../nbs/02_hybrid.ipynb #059
+# %% ../nbs/02_hybrid.ipynb #062
 def _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz):
     "One pitch for each `hop`, without outliers, smoothed over nine."
     import librosa
@@ -315,7 +318,7 @@ def _pitch(audio, sample_rate, hop, f0_min_hz, f0_max_hz):
     f0_hz = onp.where(onp.abs(onp.log2(f0_hz / middle)) > 60 / 1200, middle, f0_hz)
     return onp.convolve(onp.pad(f0_hz, 4, mode="edge"), onp.ones(9) / 9, "valid")
 
-# %% ../nbs/02_hybrid.ipynb #062
+# %% ../nbs/02_hybrid.ipynb #065
 def learn_note(
     audio,          # one note, 50 ms to 10 s; (samples,)
     sample_rate,    # Hz
@@ -337,7 +340,7 @@ def learn_note(
     loss = loss or SpectralLoss(audio)
     return model, *model.train(n_iters, 0.03, loss, keep, progress)
 
-# %% ../nbs/02_hybrid.ipynb #074
+# %% ../nbs/02_hybrid.ipynb #077
 _UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps",
           "L_reverb": "taps", "noise_seed": "integer", "harmonic_amps": "linear",
           "noise_fir": "linear", "reverb_ir": "linear", "f0_hz": "Hz"}
@@ -345,7 +348,7 @@ _UNITS = {"fs": "Hz", "N": "samples", "K_harm": "count", "M_noise": "taps",
 def _digest(values):
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
-# %% ../nbs/02_hybrid.ipynb #075
+# %% ../nbs/02_hybrid.ipynb #078
 def export(
     model,      # a trained `DDSPHybrid`
     name,       # what to call the sound
@@ -372,7 +375,7 @@ def export(
         "sha256": _digest(values),
     }
 
-# %% ../nbs/02_hybrid.ipynb #077
+# %% ../nbs/02_hybrid.ipynb #080
 def check_patch(patch, name="patch"):
     "`patch` if it is a sound one; else `ValueError` that names what is wrong."
     def insist(right, what):
@@ -399,7 +402,7 @@ def _performance(patch):
     steady = {"every": 1, "f0_hz": [patch["values"]["f0_hz"]], "gain": [1.0]}
     return patch.get("performance", steady)
 
-# %% ../nbs/02_hybrid.ipynb #078
+# %% ../nbs/02_hybrid.ipynb #081
 _MOST = {"N": 10**8, "K_harm": 1000, "M_noise": 10**6, "L_reverb": 10**6,
          "noise_seed": 2**32}
 _COUNT = {"harmonic_amps": "K_harm", "noise_fir": "M_noise", "reverb_ir": "L_reverb"}
@@ -421,7 +424,7 @@ def _number(*arguments, **options):
     try: return expect(*arguments, **options)
     except TypeError as error: raise ValueError(str(error)) from None
 
-# %% ../nbs/02_hybrid.ipynb #080
+# %% ../nbs/02_hybrid.ipynb #083
 def save_patch(path, patch):
     "Write a patch file, checked; an interrupted write leaves the old file whole."
     text = json.dumps(check_patch(patch), ensure_ascii=False, indent=1)
@@ -439,7 +442,7 @@ def load_patch(path):
             message = f"patch {str(path)!r}: not JSON, perhaps cut off ({error})"
             raise ValueError(message) from None
 
-# %% ../nbs/02_hybrid.ipynb #081
+# %% ../nbs/02_hybrid.ipynb #084
 def render_patch(
     patch,       # as from `load_patch`
     f0_hz=None,  # one number or (samples,), Hz; None: as it was played
@@ -462,7 +465,7 @@ def render_patch(
     dry = dry * curve("gain", gain)
     return convolve(dry, onp.array(v["reverb_ir"])) if v["L_reverb"] else dry
 
-# %% ../nbs/02_hybrid.ipynb #082
+# %% ../nbs/02_hybrid.ipynb #085
 def example_patch(name):
     """A patch that comes with the book, e.g. "violin_A4".
     `ValueError` lists them when there is no such patch."""

@@ -107,13 +107,6 @@ def test_noiseless_and_roomless_patches_play():
         played = stream(lambda a, b: runtime.process(b - a), 500, [64])
         assert np.allclose(played, render_patch(patch, 440.0, 1.0), atol=1e-6)
 
-def test_faster_than_real_time():
-    import time
-    runtime = Runtime(PATCH); runtime.note_on()
-    start = time.perf_counter()
-    for _ in range(250): runtime.process(128)
-    assert 2.0 / (time.perf_counter() - start) > 2, "2 s of sound in blocks of 128; measured about 100 times real time"
-
 @pytest.mark.parametrize("call, complaint", [
     (lambda r: r.note_on(0.0), "f0_hz"), (lambda r: r.note_on(np.nan), "f0_hz"),
     (lambda r: r.process(10, np.full(10, -1.0)), "f0_hz"), (lambda r: r.process(10, np.full(9, 440.0)), "f0_hz"),
