@@ -319,11 +319,13 @@ function makeDSP() {
   };
 
   // --- two operators: y = sin(2π φ_car + I sin 2π φ_mod) ---------------------------------------------
-  // A key transposes both, so that the sound keeps its colour; f_car itself plays as the knobs stand.
+  // A key transposes both, so that the sound keeps its colour; f_car itself plays as the knobs stand. An
+  // operator that reaches half the rate is silent, as in Python.
   const TURN = 2 * Math.PI, LIFT = 16;  // whole cycles that keep every phase above 0, as sine wants it
   class FM2Voice {
     constructor(values, fs, f0 = values.f_car, velocity = 1, attackS = 0) {
-      Object.assign(this, { values, fs, velocity, scale: f0 / values.f_car, car: 0, mod: 0, index: values.I });
+      Object.assign(this, { values, fs, velocity, scale: f0 / values.f_car, car: 0, mod: 0, stepCar: 0, stepMod: 0 });
+      Object.assign(this, this.goal());
       this.gate = new Gate(attackS, fs);
     }
     release(releaseS) { this.gate.close(releaseS); }
@@ -331,18 +333,25 @@ function makeDSP() {
     get released() { return this.gate.closing; }
     get over() { return this.gate.closed; }
 
+    goal() {  // what reaches half the rate fades at the pitch it had
+      const { values: { f_car, f_mod, I }, fs, scale } = this, car = scale * f_car / fs, mod = scale * f_mod / fs;
+      if (car < 0.5) this.stepCar = car;
+      if (mod < 0.5) this.stepMod = mod;
+      return { level: car < 0.5 ? 1 : 0, index: mod < 0.5 ? I : 0 };
+    }
+
     add(out, from, to) {
-      const { values, fs, scale, gate, velocity } = this, n = to - from;
-      const stepCar = scale * values.f_car / fs, stepMod = scale * values.f_mod / fs;
-      const slide = (values.I - this.index) / n;
-      let { car, mod, index } = this;
+      const n = to - from, goal = this.goal(), { gate, velocity, stepCar, stepMod } = this;
+      const slide = (goal.index - this.index) / n, rise = (goal.level - this.level) / n;
+      let { car, mod, index, level } = this;
       for (let i = from; i < to; i++) {
-        out[i] += velocity * gate.tick() * sine(car + LIFT + index / TURN * sine(mod));
+        out[i] += velocity * level * gate.tick() * sine(car + LIFT + index / TURN * sine(mod));
         car = (car + stepCar) % 1;
         mod = (mod + stepMod) % 1;
         index += slide;
+        level += rise;
       }
-      Object.assign(this, { car, mod, index: values.I });
+      Object.assign(this, { car, mod }, goal);
     }
   }
 
@@ -417,7 +426,7 @@ function makeDSP() {
 
   const BLOCK = 128;
   const six = () => Array.from({ length: 6 }, () => new Float64Array(BLOCK));
-  const scratch = { amp: six(), y: six(), sum: new Float64Array(BLOCK), start: new Float64Array(6), steps: new Float64Array(6) };
+  const scratch = { amp: six(), y: six(), sum: new Float64Array(BLOCK), start: new Float64Array(6) };
 
   // One note. Knobs of `values` may move while it sounds, except those of the envelopes, which it keeps.
   class FM6Voice {
@@ -426,7 +435,8 @@ function makeDSP() {
       Object.assign(this, { values, fs, f0, velocity, n: 0, last: 0, before: 0, released: false });
       this.envelopes = a.map((_, i) => new Envelope(a[i], d[i], s[i], r[i], curve, fs));
       this.phase = new Float64Array(6);
-      this.level = Float64Array.from(values.level);
+      this.steps = new Float64Array(6);
+      this.level = values.level.map((level, i) => (this.step(i) < 0.5 ? level : 0));
       this.feedback = values.feedback;
       this.gate = new Gate(0, fs);
     }
@@ -452,15 +462,17 @@ function makeDSP() {
     }
 
     block(out, at, count, { into, carriers, feedback: [source, target] }) {
-      const { values, level, gate } = this, { start, steps, amp, y, sum } = scratch;
+      const { values, level, steps, gate } = this, { start, amp, y, sum } = scratch;
       for (let op = 5; op >= 0; op--) {  // modulators have the higher numbers
-        const step = steps[op] = this.step(op), rise = (values.level[op] - level[op]) / count;
+        const now = this.step(op), silent = now >= 0.5;  // what reaches half the rate fades at the pitch it had
+        if (!silent) steps[op] = now;
+        const step = steps[op], goal = silent ? 0 : values.level[op], rise = (goal - level[op]) / count;
         start[op] = this.phase[op] + LIFT;
         this.phase[op] = (this.phase[op] + count * step) % 1;
-        const a = amp[op], sounds = this.envelopes[op].fill(a, this.n, count) && (level[op] || rise) && step < 0.5;
+        const a = amp[op], sounds = this.envelopes[op].fill(a, this.n, count) && (level[op] || rise);
         if (sounds) for (let i = 0; i < count; i++) a[i] *= level[op] + i * rise;
-        else a.fill(0, 0, count);  // an operator above half the rate is silent
-        level[op] = values.level[op];
+        else a.fill(0, 0, count);
+        level[op] = goal;
 
         const result = y[op], mods = into[op];
         if (op < target && op >= source - 1) {  // the loop of the feedback, once all of it is ready
@@ -489,7 +501,7 @@ function makeDSP() {
     // last two samples of `source` moves the phase of `target`: one sample needs the one before. In
     // most algorithms the row is a single operator; in 4 it has three, in 6 two.
     loop(count, source, target) {
-      const { start, steps, amp, y } = scratch;
+      const { start, amp, y } = scratch, { steps } = this;
       let { last, before, feedback } = this;
       const slide = (this.values.feedback - feedback) / count;
       for (let i = 0; i < count; i++, feedback += slide) {

@@ -14,7 +14,7 @@ class Knob {
     this.input.oninput = () => this.take(clamp(this.snap(this.turn(+this.input.value, this.low, this.high)), this.low, this.high), false);
     this.readout = this.typed
       ? h('input.exact', { type: 'text', inputmode: 'decimal', 'aria-label': `${spec.label}, exactly`, onchange: () => this.read() })
-      : h('output', {});
+      : h('output', { 'aria-hidden': 'true' });  // the slider says it
     this.node = h('div.knob', { title: spec.about }, h('span', { 'aria-hidden': 'true' }, spec.label), this.readout, this.input);
     this.reset();
   }
@@ -34,7 +34,7 @@ class Knob {
   say(move = true) {
     const text = this.text(this.value), u = this.position(this.value, this.low, this.high);
     if (move) this.input.value = u;
-    if (this.typed) this.readout.value = text; else this.readout.textContent = text;
+    if (this.typed) this.readout.value = this.readout.defaultValue = text; else this.readout.textContent = text;
     this.input.setAttribute('aria-valuetext', text);
     this.input.style.setProperty('--u', u);
   }

@@ -115,7 +115,7 @@ class FM6 extends Instrument {
           h('div.stepper', {}, button('Algorithm before', '‹', step(-1)), this.number, button('Next algorithm', '›', step(1)))),
         this.operators, this.grid),
       h('div.operator-head', {}, h('span', {}, this.which, ' ', this.task), this.fixed),
-      h('div.knobs.own', {}, ...this.own.map((k) => k.node)));
+      this.ownKnobs = h('div.knobs.own', { role: 'group' }, ...this.own.map((k) => k.node)));
   }
 
   fresh(spec) { return new Knob(spec, (k) => { k.set(k.value); this.draw(); }); }
@@ -198,6 +198,7 @@ class FM6 extends Instrument {
       });
       const modulated = edges.filter((e) => e[0] === i + 1).map((e) => e[1]);
       this.which.textContent = `Operator ${i + 1}`;
+      this.ownKnobs.setAttribute('aria-label', `Operator ${i + 1}`);
       this.task.textContent = carriers.includes(i + 1) ? 'sounds' : `modulates ${modulated.join(', ').replace(/, (?!.*,)/, ' and ')}`;
       this.rows.forEach(({ badge, node }, k) => {
         const carrier = carriers.includes(k + 1);
