@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 import torch
 from torch import nn
-from .envelope import NOTE, adsr, envelope_knobs
+from .envelope import NOTE, adsr, adsr_blocks, envelope_knobs
 from .fm import (
     AliasingWarning, _thin_out, expect_count, expect_rate, expect_tensor, phase)
 from .knobs import Knob, Panel
@@ -256,16 +256,15 @@ def _adjoint(gain, g):
     return exact
 
 # %% ../nbs/08_fm6.ipynb #051
-def _angle(step, i, n_samples):
-    "Where operator `i` would be by itself, in radians; (batch, samples)."
-    if step.ndim == 3: return TAU * step[:, i]  # not steps but cycles, sample by sample
-    if step.dtype != torch.float32:
-        number = torch.arange(n_samples, device=step.device)
-        return TAU * (step[:, i, None].double() * number % 1).to(step.dtype)
-    # A turn is 2**32, so 32-bit integers wrap by themselves, and exactly.
-    number = torch.arange(n_samples, device=step.device, dtype=torch.int32)
-    turn = (step[:, i, None].double() * 2**32).round().long().int()
-    return (turn * number) * (TAU / 2**32)
+def _angle(step, i, out):
+    "Where operator `i` would be by itself, in radians; into `out`, (batch, samples)."
+    number = torch.arange(out.shape[-1], device=step.device, dtype=torch.int32)
+    if step.ndim == 3: out.copy_(TAU * step[:, i])  # cycles, sample by sample
+    elif step.dtype != torch.float32:
+        out.copy_(TAU * (step[:, i, None].double() * number % 1))
+    else:  # a turn is 2**32, so 32-bit integers wrap by themselves, and exactly
+        turn = (step[:, i, None].double() * 2**32).round().long().int()
+        torch.mul(turn * number, TAU / 2**32, out=out)
 
 def _last_two(y):
     "Mean of the two samples before each; (batch, samples)."
@@ -307,55 +306,56 @@ def _wiring_of(routing, carriers):
                   tuple(op for op in range(6) if sound[op]))
 
 # %% ../nbs/08_fm6.ipynb #054
-def _down(ctx, step, env, weight, feedback, out, wiring):
+def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
     "The sound: each operator after its modulators."
-    n, u, sine, past = env.shape[-1], [None] * 6, [None] * 6, {}
-    angle = [_angle(step, i, n) for i in range(6)]
+    kept = blocks.new_empty(3, 6, len(blocks), n)  # what the way back will need
+    angle, sine, env = kept
+    u, past, y = [None] * 6, {}, torch.zeros_like(angle[0])
+    for i in range(6):
+        _angle(step, i, angle[i])
+        env[i] = (blocks[:, i] @ shapes[:, i]).flatten(1)[:, :n]
+        if audible is not None: env[i] *= audible[:, i]
     for i in wiring.order:
         for j in wiring.inputs[i]: angle[i].addcmul_(u[j], weight[:, i, j, None])
         for loop in wiring.loops:
             if loop[0] == i:
                 past[loop] = _last_two(_around(loop, angle, env, weight, feedback))
                 angle[i].addcmul_(past[loop], feedback[:, loop[-1], None])
-        sine[i] = angle[i].sin()
-        u[i] = sine[i] * env[:, i]
-    ctx.save_for_backward(step, env, weight, feedback, out, *angle, *sine,
+        u[i] = torch.sin(angle[i], out=sine[i]) * env[i]
+        if i in wiring.carriers: y.addcmul_(u[i], out[:, i, None])
+    ctx.save_for_backward(step, blocks, shapes, audible, weight, feedback, out, kept,
                           *(past[loop] for loop in wiring.loops))
     ctx.wiring = wiring
-    first, *others = wiring.carriers
-    y = u[first] * out[:, first, None]
-    for i in others: y.addcmul_(u[i], out[:, i, None])
     return y
 
 # %% ../nbs/08_fm6.ipynb #055
 def _up(ctx, g):
     "The gradient: each operator after all that hear it."
-    step, env, weight, feedback, out, *kept = ctx.saved_tensors
-    angle, sine, past = kept[:6], kept[6:12], kept[12:]
-    wiring, g_u = ctx.wiring, [None] * 6  # by operator, as they come in
-    g_weight, g_feedback, g_out = map(torch.zeros_like, (weight, feedback, out))
-    g_step, g_env = torch.empty_like(step), torch.empty_like(env)
+    step, blocks, shapes, audible, weight, feedback, out, kept, *past = ctx.saved_tensors
+    (angle, sine, env), wiring, g_u = kept, ctx.wiring, [None] * 6
+    grads = [torch.zeros_like(v) for v in (step, blocks, shapes, weight, feedback, out)]
+    g_step, g_blocks, g_shapes, g_weight, g_feedback, g_out = grads
     for i in wiring.carriers:
         g_u[i] = g * out[:, i, None]
-        g_out[:, i] = torch.linalg.vecdot(g, sine[i] * env[:, i])
+        g_out[:, i] = torch.linalg.vecdot(g, sine[i] * env[i])
     for i in reversed(wiring.order):
-        if g_u[i] is None:  # nobody hears it
-            g_step[:, i] = g_env[:, i] = 0
-            continue
+        if g_u[i] is None: continue  # nobody hears it
         for loop in wiring.loops:
             if loop[-1] == i:
                 g_u[i] = _adjoint(_trip(loop, angle, env, weight, feedback), g_u[i])
-        torch.mul(g_u[i], sine[i], out=g_env[:, i])
-        g_angle = angle[i].cos().mul_(env[:, i]).mul_(g_u[i])
+        g_angle = angle[i].cos().mul_(env[i]).mul_(g_u[i])
         g_step[:, i] = _by_step(g_step, g_angle)
         for loop, heard in zip(wiring.loops, past):
             if loop[0] == i:
                 g_feedback[:, loop[-1]] = torch.linalg.vecdot(g_angle, heard)
         for j in wiring.inputs[i]:
-            g_weight[:, i, j] = torch.linalg.vecdot(g_angle, sine[j] * env[:, j])
+            g_weight[:, i, j] = torch.linalg.vecdot(g_angle, sine[j] * env[j])
             if g_u[j] is None: g_u[j] = g_angle * weight[:, i, j, None]
             else: g_u[j].addcmul_(g_angle, weight[:, i, j, None])
-    return g_step, g_env, g_weight, g_feedback, g_out, None
+        g_env, g_u[i] = g_u[i].mul_(sine[i]), None
+        if audible is not None: g_env *= audible[:, i]
+        g_blocks[:, i], g_shapes[:, i] = _by_shape(blocks[:, i], shapes[:, i], g_env)
+    return *grads[:3], None, *grads[3:], None, None
 
 class _Voices(torch.autograd.Function):
     """u_i = env_i sin(φ_i + Σ_j weight_ij u_j + feedback_i ⟨u_i⟩); gives Σ_i out_i u_i.
@@ -363,16 +363,23 @@ class _Voices(torch.autograd.Function):
     forward, backward = staticmethod(_down), staticmethod(_up)
 
 # %% ../nbs/08_fm6.ipynb #056
+def _by_shape(blocks, shapes, g):
+    "Gradients of the two factors of an envelope."
+    whole = blocks.shape[-2] * shapes.shape[-1]
+    if whole > g.shape[-1]: g = torch.nn.functional.pad(g, (0, whole - g.shape[-1]))
+    g = g.view(len(g), -1, shapes.shape[-1])
+    return g @ shapes.mT, blocks.mT @ g
+
 def _around(loop, angle, env, weight, feedback):
     "The output of the last operator of a feedback loop, which its first one hears."
     links = [feedback[:, loop[-1]], *(weight[:, b, a] for a, b in zip(loop, loop[1:]))]
     return _loop(torch.stack([angle[i] for i in loop]),
-                 env[:, list(loop)].movedim(1, 0), torch.stack(links))
+                 torch.stack([env[i] for i in loop]), torch.stack(links))
 
 def _trip(loop, angle, env, weight, feedback):
     "How much of a small change comes back after one trip round the loop."
     gain = feedback[:, loop[-1], None] / 2
-    for i in loop: gain = gain * env[:, i] * angle[i].cos()
+    for i in loop: gain = gain * env[i] * angle[i].cos()
     for a, b in zip(loop, loop[1:]): gain = gain * weight[:, b, a, None]
     return gain
 
@@ -430,13 +437,15 @@ class FM6Op(nn.Module):
         rate, n = self.sample_rate * self.oversample, n_samples * self.oversample
         f_hz = self.frequencies(p, f0_hz, n_samples)
         step, audible = _steps(f_hz, rate, self.oversample)
-        env = adsr(n, rate, p["attack_s"], p["decay_s"], p["sustain"], p["release_s"],
-                   *(p[name][:, None].expand(-1, 6) for name in ("note_s", "curve")))
-        level = p["level"] * audible if audible.ndim == 2 else p["level"]
-        if audible.ndim == 3: env = env * audible
-        parts = f_hz, step, env, level, p["feedback"], p["velocity"]
-        if routing is not None: y = self._play(*parts, routing, carriers)
-        else: y = self._play_each(*parts, p["algorithm"])
+        stages = [p[name] for name in ("attack_s", "decay_s", "sustain", "release_s")]
+        stages += [p[name][:, None].expand(-1, 6) for name in ("note_s", "curve")]
+        blocks, shapes = (v.to(step) for v in adsr_blocks(n, rate, stages))
+        voices = dict(f_hz=f_hz, step=step, blocks=blocks, shapes=shapes,
+                      **{name: p[name] for name in ("level", "feedback", "velocity")})
+        if audible.ndim == 3: voices["audible"] = audible
+        else: voices["level"] = p["level"] * audible
+        if routing is not None: y = self._play(voices, n, routing, carriers)
+        else: y = self._play_each(voices, n, p["algorithm"])
         return y if self.oversample == 1 else _thin_out(y, self.oversample)
 
 # %% ../nbs/08_fm6.ipynb #060
@@ -477,26 +486,28 @@ def _steps(f_hz, rate, oversample):
     else: step = f_hz / rate
     return step, (f_hz < rate / 2).to(f_hz.dtype)
 
-def _play(self, f_hz, step, env, level, feedback, velocity, routing, carriers,
-          wiring=None):
+def _play(self, voices, n, routing, carriers, wiring=None):
     "One wiring for the whole batch."
+    level, feedback, velocity, step = (
+        voices[name] for name in ("level", "feedback", "velocity", "step"))
     wiring = wiring or _wiring_of(routing, carriers)
     weight = TAU * self.depth * routing * level[:, None]
-    _warn_of_folding(f_hz, weight, wiring, self.sample_rate * (self.oversample - 0.5))
+    limit_hz = self.sample_rate * (self.oversample - 0.5)
+    _warn_of_folding(voices["f_hz"], weight, wiring, limit_hz)
     back = TAU * feedback[:, None] * level
     if routing.ndim == 3: back = back * routing.diagonal(dim1=1, dim2=2)
     out = level * carriers * (velocity[:, None] / carriers.sum(-1, keepdim=True))
-    return _Voices.apply(step, env, weight, back, out, wiring)
+    return _Voices.apply(step, voices["blocks"], voices["shapes"], voices.get("audible"),
+                         weight, back, out, wiring, n)
 
-def _play_each(self, f_hz, step, env, level, feedback, velocity, algorithm):
+def _play_each(self, voices, n, algorithm):
     "Rows with the same algorithm are played together."
     numbers, which = algorithm.unique(return_inverse=True)
     rows = [(which == k).nonzero()[:, 0] for k in range(len(numbers))]
     def play(number, row):
-        routing, carriers = (v.to(env) for v in routing_of(int(number)))
-        parts = f_hz, step, env, level, feedback, velocity
-        if len(rows) > 1: parts = [v[row] for v in parts]
-        return self._play(*parts, routing, carriers, _wiring(int(number)))
+        routing, carriers = (v.to(voices["level"]) for v in routing_of(int(number)))
+        some = {name: v[row] if len(rows) > 1 else v for name, v in voices.items()}
+        return self._play(some, n, routing, carriers, _wiring(int(number)))
     y = [play(*pair) for pair in zip(numbers, rows)]
     return y[0] if len(y) == 1 else torch.cat(y)[torch.cat(rows).argsort()]
 
