@@ -354,6 +354,8 @@ def test_two_operators_say_what_is_silent(page):
     assert words() == "A carrier of 40000 Hz lies above 24000 Hz, half the sample rate: silent."
     page.js(f"{e}.turn('f_car', 880)")
     assert words() == "One line at 7040 Hz. The modulator, at 40000 Hz, lies above 24000 Hz, half the sample rate: silent."
+    page.js(f"{e}.reset()")
+    assert words().startswith("Lines at 3520 Hz ± k · 880 Hz")
     page.js(f"{e}.noteOff('x'); {e}.reset()")
     assert words().startswith("Lines at 440 Hz")
 

@@ -97,8 +97,8 @@ class FM2 extends Instrument {
 
   resetFace() {
     this.values = { ...this.patch.values };
-    this.scale = 1;  // from the knobs to what a key sounds
-    this.midi = this.rest();
+    if (!this.held.size) this.scale = 1;  // from the knobs to what a key sounds
+    this.midi = noteOf(this.scale * this.values.f_car);
     this.tell();
   }
 
