@@ -8,7 +8,6 @@ from ddsp_book import fm6
 from ddsp_book.fm6 import FM6Op
 
 B, N, RATE, TAU = 16, 16000, 16000, 6.283185307179586
-torch.set_num_threads(2)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 draw = torch.Generator().manual_seed(0)
