@@ -210,12 +210,14 @@ def _wiring_of(routing, carriers):
 # %% ../nbs/08_fm6.ipynb #054
 def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
     "The sound: each operator after its modulators."
-    kept = blocks.new_empty(3, 6, len(blocks), n)  # what the way back will need
-    angle, sine, env = kept
+    n_blocks, length = blocks.shape[2], shapes.shape[3]
+    kept = blocks.new_empty(3, 6, len(blocks), n_blocks * length)  # for the way back
+    angle, sine, env = kept[..., :n]
     u, past, y = [None] * 6, {}, torch.zeros_like(angle[0])
     for i in range(6):
         _angle(step, i, angle[i])
-        env[i] = (blocks[:, i] @ shapes[:, i]).flatten(1)[:, :n]
+        written = kept[2, i].view(-1, n_blocks, length)
+        torch.bmm(blocks[:, i], shapes[:, i], out=written)
         if audible is not None: env[i] *= audible[:, i]
     for i in wiring.order:
         for j in wiring.inputs[i]: angle[i].addcmul_(u[j], weight[:, i, j, None])
@@ -234,7 +236,8 @@ def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
 def _up(ctx, g):
     "The gradient: each operator after all that hear it."
     step, blocks, shapes, audible, weight, feedback, out, kept, *past = ctx.saved_tensors
-    (angle, sine, env), wiring, g_u = kept, ctx.wiring, [None] * 6
+    angle, sine, env = kept[..., :g.shape[1]]
+    wiring, g_u = ctx.wiring, [None] * 6
     grads = [torch.zeros_like(v) for v in (step, blocks, shapes, weight, feedback, out)]
     g_step, g_blocks, g_shapes, g_weight, g_feedback, g_out = grads
     for i in wiring.carriers:

@@ -193,6 +193,22 @@ def test_gradcheck_routing_and_moving_pitch():
     assert torch.autograd.gradcheck(lambda r, c, f: synth(p, 40, torch.triu(r), c, f), [routing, carriers, f0_hz], atol=1e-4)
 
 
+@pytest.mark.parametrize("n", [1, 61, 131, 997])
+def test_a_length_that_no_block_divides(n):
+    "Envelopes are made in blocks; the last one is cut off, in the sound and in the gradient."
+    p, synth = patches(2), FM6Op(RATE)
+    p["algorithm"] = torch.tensor([4.0, 19]).double()
+    f0_hz = p["f0_hz"][:, None].expand(-1, 1000)
+    torch.manual_seed(0)
+    g = torch.nn.functional.pad(torch.randn(2, n, dtype=torch.float64), (0, 1000 - n))
+    for moving in (False, True):
+        def render(count): return synth(p, count, f0_hz=f0_hz[:, :count] if moving else None)
+        inputs = [p[name].requires_grad_() for name in CONTINUOUS if not (moving and name == "f0_hz")]
+        assert torch.allclose(render(n), render(1000)[:, :n], atol=1e-12)
+        cut, whole = torch.autograd.grad((g[:, :n] * render(n)).sum(), inputs), torch.autograd.grad((g * render(1000)).sum(), inputs)
+        for a, b in zip(cut, whole): assert torch.allclose(a, b, rtol=1e-8, atol=1e-10)
+
+
 def test_gradient_of_fixed_frequency_and_none_for_the_ratio():
     p = patches(1)
     p["fixed"][0, 0], p["algorithm"][:] = 1, 32
