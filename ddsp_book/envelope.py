@@ -32,9 +32,10 @@ def level(
 # %% ../nbs/07_envelope.ipynb #015
 def bend(
     x,      # tensor, 0…1
-    curve,  # tensor; 0 straight, above it fast first, below it slow first
+    curve,  # tensor; 0 straight, above it fast first, below it slow first; None: x
 ):
     "From exactly 0 to exactly 1, along an exponential: (1 - e^(-cx)) / (1 - e^(-c))."
+    if curve is None: return x
     tiny = torch.finfo(curve.dtype).eps ** 0.5
     c = torch.where(curve.abs() < tiny, curve + 2 * tiny, curve)  # at 0 it is 0/0
     return torch.expm1(-c * x) / torch.expm1(-c)
@@ -48,7 +49,8 @@ def _shapes(
     "A constant, the beginnings of three ramps, and the blocks with a corner."
     attack_s, decay_s, _, release_s, _, curve = stages
     seconds = torch.cat([attack_s, decay_s, release_s], -1)[..., None]
-    ramps = bend((t / seconds).clamp(max=1), curve[..., None])
+    curve = None if curve is None else curve[..., None]
+    ramps = bend((t / seconds).clamp(max=1), curve)
     return torch.cat([torch.ones_like(ramps[..., :1, :]), ramps, corners], -2)
 
 # %% ../nbs/07_envelope.ipynb #025
@@ -68,8 +70,8 @@ def _weights(
     x = ((start - begin) / seconds).clamp(0, 1)  # how far along
     end = torch.minimum(begin + seconds, three(note_s, note_s, note_s + release_s))
     on = (start >= begin) & (start < end)
-    steepness = height * torch.exp(-curve[..., None] * x) * on
-    smooth = torch.cat([levels[..., None], steepness], -1)
+    if curve is not None: height = height * torch.exp(-curve[..., None] * x)
+    smooth = torch.cat([levels[..., None], height * on], -1)
     corner = at[..., None, :] == torch.arange(len(start), device=at.device)[:, None]
     return torch.cat([smooth * ~corner.any(-1, keepdim=True), corner], -1)
 
@@ -100,12 +102,17 @@ def _between(name, value, low, high):
 # %% ../nbs/07_envelope.ipynb #028
 def _corners(stages, block_s, n_blocks):
     "Numbers of the blocks in which a stage ends, (…, 4); `n_blocks`: in none."
-    attack_s, decay_s, _, release_s, note_s, _ = (stage.detach() for stage in stages)
+    attack_s, decay_s, _, release_s, note_s = (stage.detach() for stage in stages[:5])
     ends = attack_s, attack_s + decay_s, note_s, note_s + release_s
     corners_s = torch.cat(ends, -1)
     at = (corners_s / block_s).floor().clamp(max=n_blocks).sort(-1).values
     at[..., 1:][at.diff() == 0] = n_blocks  # two corners in one block: it counts once
     return at
+
+def _straight(curve):
+    "Is it 0 throughout, and not being learned?"
+    if torch.compiler.is_compiling() or curve.requires_grad: return False
+    return not curve.any()
 
 def _block_length(n_samples):
     if n_samples < 1 or n_samples % 1:
@@ -122,6 +129,7 @@ def adsr_blocks(
 ):                # weights (…, blocks, 8) and shapes (…, 8, length), float64
     "Envelopes, not yet multiplied out. Tensors; nothing is checked."
     stages = [stage.double()[..., None] for stage in stages]
+    if _straight(stages[5]): stages[5] = None  # a line needs no exponentials
     length = _block_length(n_samples)
     block_s, n_blocks = length / sample_rate, -(-n_samples // length)
     count = torch.arange(max(length, n_blocks), device=stages[0].device).double()

@@ -158,15 +158,15 @@ def _adjoint(gain, g):
     return exact
 
 # %% ../nbs/08_fm6.ipynb #051
-def _angle(step, i, out):
-    "Where operator `i` would be by itself, in radians; into `out`, (batch, samples)."
+def _angles(step, out):
+    "Where each operator would be by itself, radians; into `out`, (6, batch, samples)."
     number = torch.arange(out.shape[-1], device=step.device, dtype=torch.int32)
-    if step.ndim == 3: out.copy_(TAU * step[:, i])  # cycles, sample by sample
-    elif step.dtype != torch.float32:
-        out.copy_(TAU * (step[:, i, None].double() * number % 1))
-    else:  # a turn is 2**32, so 32-bit integers wrap by themselves, and exactly
-        turn = (step[:, i, None].double() * 2**32).round().long().int()
-        torch.mul(turn * number, TAU / 2**32, out=out)
+    if step.ndim == 3: return out.copy_(TAU * step.movedim(1, 0))  # cycles, not steps
+    cycles = step.T[..., None].double()  # per sample
+    if step.dtype != torch.float32: return out.copy_(TAU * (cycles * number % 1))
+    # a turn is 2**32, so 32-bit integers wrap by themselves, and exactly
+    for turn, angle in zip((cycles * 2**32).round().long().int(), out):
+        torch.mul(turn * number, TAU / 2**32, out=angle)
 
 def _last_two(y):
     "Mean of the two samples before each; (batch, samples)."
@@ -211,11 +211,11 @@ def _wiring_of(routing, carriers):
 def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
     "The sound: each operator after its modulators."
     n_blocks, length = blocks.shape[2], shapes.shape[3]
-    kept = blocks.new_empty(3, 6, len(blocks), n_blocks * length)  # for the way back
-    angle, sine, env = kept[..., :n]
-    u, past, y = [None] * 6, {}, torch.zeros_like(angle[0])
+    kept = blocks.new_empty(4, 6, len(blocks), n_blocks * length)  # for the way back
+    angle, sine, env, u = kept[..., :n]
+    past, y = {}, torch.zeros_like(angle[0])
+    _angles(step, angle)
     for i in range(6):
-        _angle(step, i, angle[i])
         written = kept[2, i].view(-1, n_blocks, length)
         torch.bmm(blocks[:, i], shapes[:, i], out=written)
         if audible is not None: env[i] *= audible[:, i]
@@ -225,7 +225,7 @@ def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
             if loop[0] == i:
                 past[loop] = _last_two(_around(loop, angle, env, weight, feedback))
                 angle[i].addcmul_(past[loop], feedback[:, loop[-1], None])
-        u[i] = torch.sin(angle[i], out=sine[i]) * env[i]
+        torch.mul(torch.sin(angle[i], out=sine[i]), env[i], out=u[i])
         if i in wiring.carriers: y.addcmul_(u[i], out[:, i, None])
     ctx.save_for_backward(step, blocks, shapes, audible, weight, feedback, out, kept,
                           *(past[loop] for loop in wiring.loops))
@@ -236,25 +236,25 @@ def _down(ctx, step, blocks, shapes, audible, weight, feedback, out, wiring, n):
 def _up(ctx, g):
     "The gradient: each operator after all that hear it."
     step, blocks, shapes, audible, weight, feedback, out, kept, *past = ctx.saved_tensors
-    angle, sine, env = kept[..., :g.shape[1]]
-    wiring, g_u = ctx.wiring, [None] * 6
+    angle, sine, env, u = kept[..., :g.shape[1]]
+    wiring, g_u, number = ctx.wiring, [None] * 6, torch.arange(g.shape[1]).to(g)
     grads = [torch.zeros_like(v) for v in (step, blocks, shapes, weight, feedback, out)]
     g_step, g_blocks, g_shapes, g_weight, g_feedback, g_out = grads
     for i in wiring.carriers:
         g_u[i] = g * out[:, i, None]
-        g_out[:, i] = torch.linalg.vecdot(g, sine[i] * env[i])
+        g_out[:, i] = torch.linalg.vecdot(g, u[i])
     for i in reversed(wiring.order):
         if g_u[i] is None: continue  # nobody hears it
         for loop in wiring.loops:
             if loop[-1] == i:
                 g_u[i] = _adjoint(_trip(loop, angle, env, weight, feedback), g_u[i])
         g_angle = angle[i].cos().mul_(env[i]).mul_(g_u[i])
-        g_step[:, i] = _by_step(g_step, g_angle)
+        g_step[:, i] = TAU * (g_angle if step.ndim == 3 else g_angle @ number)
         for loop, heard in zip(wiring.loops, past):
             if loop[0] == i:
                 g_feedback[:, loop[-1]] = torch.linalg.vecdot(g_angle, heard)
         for j in wiring.inputs[i]:
-            g_weight[:, i, j] = torch.linalg.vecdot(g_angle, sine[j] * env[j])
+            g_weight[:, i, j] = torch.linalg.vecdot(g_angle, u[j])
             if g_u[j] is None: g_u[j] = g_angle * weight[:, i, j, None]
             else: g_u[j].addcmul_(g_angle, weight[:, i, j, None])
         g_env, g_u[i] = g_u[i].mul_(sine[i]), None
@@ -287,12 +287,6 @@ def _trip(loop, angle, env, weight, feedback):
     for i in loop: gain = gain * env[i] * angle[i].cos()
     for a, b in zip(loop, loop[1:]): gain = gain * weight[:, b, a, None]
     return gain
-
-def _by_step(step, g_angle):
-    "Gradient of `_angle`: in a steady tone, sample n has stepped n times."
-    if step.ndim == 3: return TAU * g_angle
-    number = torch.arange(g_angle.shape[-1], dtype=g_angle.dtype, device=g_angle.device)
-    return TAU * (g_angle @ number)
 
 # %% ../nbs/08_fm6.ipynb #058
 def _panel():
