@@ -219,7 +219,7 @@ def said(page, id="fm6"): return page.js(f"return document.getElementById('{id}'
 def values(page, id="fm6"): return json.loads(page.js(f"return document.getElementById('{id}').patchText()"))["values"]
 
 def test_the_page_has_the_knobs_that_python_has():
-    assert make_panels.FILE.read_text("utf-8") == make_panels.script(FM6Op().panel)
+    assert make_panels.FILE.read_text("utf-8") == make_panels.script(*make_panels.panels())
 
 def test_both_become_ready(page): assert page.js("return document.querySelectorAll('[failed]').length") == 0
 
