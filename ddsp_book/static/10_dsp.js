@@ -200,8 +200,9 @@ function makeDSP() {
       this.voices = this.voices.filter((v) => !v.over);
     }
     process(out) {
+      const rest = !this.voices.length && this.limiter.peak < 1;
       this.sing(out);
-      if (!this.voices.length && this.limiter.peak < 1) return;  // rest
+      if (rest) return;
       for (let i = 0; i < out.length; i++) out[i] = this.limiter.tick(out[i]);
     }
   }

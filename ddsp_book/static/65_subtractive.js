@@ -43,7 +43,7 @@ class Subtractive extends PanelInstrument {
       typed: name === 'cutoff_hz', spoken: name.startsWith('filter_') ? `${WORDS[name]} of the filter` : undefined,
     }))]));
     const spec = this.knobOf('filter');
-    this.kind = new Choice({ ...spec, label: 'Filter', choices: spec.choices });
+    this.kind = new Choice({ ...spec, label: 'Kind of filter', choices: spec.choices });
     return h('div.face.subtractive', {},
       section('Oscillators', this.picture('wave'), knobs('saw', 'pulse', 'triangle', 'sine', 'noise', 'width', 'second', 'detune_cents')),
       section('Filter', this.kind.node, this.response(), knobs('cutoff_hz', 'resonance', 'key_tracking')),
