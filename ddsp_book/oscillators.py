@@ -44,7 +44,7 @@ def _triangle_sum(phi, delta, cycles):
     "Triangle: odd harmonics, 1/k² each."
     return (-8 / math.pi**2 * _Series.apply(phi, delta, cycles, -2, 1, 2))
 
-# %% ../nbs/09_oscillators.ipynb #026
+# %% ../nbs/09_oscillators.ipynb #027
 RESPONSE = 1, 1, 1, 1, 1, 1, 0.7, 0.2  # at 0, 1, 2, … sixteenths of the sample rate
 HALF = len(RESPONSE)  # samples to either side of a jump
 
@@ -56,7 +56,7 @@ CORNER, STEP, KERNEL = ([float(p) for p in chebyshev.cheb2poly(series)]
                         for series in (_twice, _once, _plain))
 REST = HALF / 4 + sum(w * (-1) ** m for m, w in enumerate(_twice))
 
-# %% ../nbs/09_oscillators.ipynb #027
+# %% ../nbs/09_oscillators.ipynb #028
 def _polynomial(c, powers):
     "powers[0] + powers[1] c + powers[2] c² + …"
     y = c * powers[-1]
@@ -69,7 +69,7 @@ def kernel(
     "What a jump is blurred with: cosines, weighted by `RESPONSE`."
     return _polynomial(torch.cos(x * (math.pi / HALF)), KERNEL)
 
-# %% ../nbs/09_oscillators.ipynb #028
+# %% ../nbs/09_oscillators.ipynb #029
 def step(x):
     "From −½ to ½ with the kernel as its slope; `x` within ±8 samples."
     theta = x * (math.pi / HALF)
@@ -87,7 +87,7 @@ def corner(x):
 
 SLOPE = {jump: kernel, corner: jump}
 
-# %% ../nbs/09_oscillators.ipynb #031
+# %% ../nbs/09_oscillators.ipynb #032
 def _near(off, cycles, delta):
     """Samples that feel a whole cycle, or the next but one, …: their numbers in the batch,
     those of their deltas, how far off the event is (samples), and delta."""
@@ -104,7 +104,7 @@ def _near(off, cycles, delta):
         x = ((x - x.round() + j) / size).clamp(-HALF, HALF)
         yield j, near, which, x.to(off), size.to(off)
 
-# %% ../nbs/09_oscillators.ipynb #033
+# %% ../nbs/09_oscillators.ipynb #034
 class _Events(torch.autograd.Function):
     "Sum of `shape` over the whole cycles around; computed only where one is felt."
     @staticmethod
@@ -134,7 +134,7 @@ class _Events(torch.autograd.Function):
             total.index_add_(0, near, moved * SLOPE[ctx.shape](x) / size)
         return total.view(phi_dot.shape)
 
-# %% ../nbs/09_oscillators.ipynb #035
+# %% ../nbs/09_oscillators.ipynb #036
 def _saw(phi, delta, cycles):
     "2φ − 1, and its jumps by −2 are blurred."
     return 2 * phi - 1 - 2 * _Events.apply(phi, delta, cycles, jump)
@@ -148,7 +148,7 @@ def _triangle(phi, delta, cycles):
 
 METHODS = {"blep": (_saw, _triangle), "additive": (_saw_sum, _triangle_sum)}
 
-# %% ../nbs/09_oscillators.ipynb #037
+# %% ../nbs/09_oscillators.ipynb #038
 def mix(
     f_hz,            # (batch,), or (batch, samples) if it moves; Hz, above 0
     sample_rate,     # Hz
@@ -178,7 +178,7 @@ def mix(
     y = sum(waves, torch.zeros_like(phi))
     return y if delta.detach().max() < 0.5 else torch.where(delta < 0.5, y, 0)
 
-# %% ../nbs/09_oscillators.ipynb #038
+# %% ../nbs/09_oscillators.ipynb #039
 def _control(name, value, like):
     "A level or a width: one number, or (batch, 1), or (batch, samples)."
     batch, n = like.shape
@@ -193,7 +193,7 @@ def _width(width, like):
                          f"got {width.min():g}…{width.max():g}")
     return width
 
-# %% ../nbs/09_oscillators.ipynb #039
+# %% ../nbs/09_oscillators.ipynb #040
 def _waves(levels, width, phi, delta, cycles, saw, triangle):
     "Each shape that has a level. A pulse is the difference of two saws."
     if "pulse" in levels:
@@ -207,7 +207,7 @@ def _waves(levels, width, phi, delta, cycles, saw, triangle):
     if "triangle" in levels: yield levels["triangle"] * triangle(phi, delta, cycles)
     if "sine" in levels: yield levels["sine"] * torch.sin(2 * math.pi * phi)
 
-# %% ../nbs/09_oscillators.ipynb #040
+# %% ../nbs/09_oscillators.ipynb #041
 def saw(f_hz, sample_rate, n_samples=None, method="blep"):
     "From −1 up to 1, and down at once: all harmonics, 1/k. Arguments as for `mix`."
     return mix(f_hz, sample_rate, n_samples, saw=1.0, method=method)
