@@ -571,6 +571,27 @@ function makeDSP() {
     return 4 * Math.abs(d) - 1 + 8 * step * y;
   };
 
+  // x += gain × shape. One short loop for each, so that the compiler takes all of it in; a pulse is a saw
+  // less the same one `width` later.
+  const addSaw = (x, count, p, step, gain, slide, width = 0, widen = 0) => {
+    const more = overlap(step);
+    for (let i = 0; i < count; i++) {
+      x[i] += (gain + i * slide) * saw(p - width - i * widen, step, more);
+      if ((p += step) >= 1) p -= 1;
+    }
+  };
+  const addTriangle = (x, count, p, step, gain, slide) => {
+    const more = overlap(step);
+    for (let i = 0; i < count; i++) {
+      x[i] += (gain + i * slide) * triangle(p, step, more);
+      if ((p += step) >= 1) p -= 1;
+    }
+  };
+  const addSine = (x, count, p, step, gain, slide) => {
+    for (let i = 0; i < count; i++) x[i] += (gain + i * slide) * sine(p + i * step);
+  };
+  const ADD = [(x, count, p, step, gain, slide) => addSaw(x, count, p, step, gain, slide), addSaw, addTriangle, addSine];
+
   // --- subtractive: rich shapes, a filter that takes away, an envelope ------------------------------
   // The filters: 0 low-pass, 1 two of them, 2 band-pass, 3 high-pass. Biquads of R. Bristow-Johnson's
   // cookbook, both halves of the fraction times 1 + t², where t = tan(π cutoff / fs). Their gain at hz:
@@ -593,7 +614,7 @@ function makeDSP() {
     past.set(Number.isFinite(y1) ? [x1, x2, y1, y2] : [0, 0, 0, 0]);
   };
 
-  const buffer = () => new Float64Array(BLOCK), MOVING = 10;  // how many things may move while a note sounds
+  const buffer = () => new Float64Array(BLOCK), MOVING = 13;  // how many things may move while a note sounds
   const sub = { slide: new Float64Array(MOVING), env: buffer(), amp: buffer(), x: buffer(), t: buffer() };
   class SubtractiveVoice extends EnvelopeVoice {
     constructor(values, fs, f0, velocity, seed = 0) {
@@ -607,17 +628,18 @@ function makeDSP() {
       this.phase = new Float64Array(2);
     }
 
-    // Where the knobs stand: levels of saw, pulse, triangle, sine, noise; of the second oscillator; width;
-    // the logarithm of the cutoff and how far the envelope moves it; 1 / Q.
+    // Where the knobs stand: levels of the jumps at the end of a cycle and within it, of triangle and sine; the
+    // same of the second oscillator; noise; width; logarithm of the cutoff, how far the envelope moves it; 1 / Q.
     aim(to) {
       const { values: v } = this, tones = (v.saw + v.pulse + v.triangle + v.sine) * (1 + v.second);
       const gain = 1 / (Math.max(1, tones + v.noise) * Math.sqrt(0.5 + v.resonance));
-      to[0] = gain * v.saw; to[1] = gain * v.pulse; to[2] = gain * v.triangle; to[3] = gain * v.sine; to[4] = gain * v.noise;
-      to[5] = v.second;
-      to[6] = v.width;
-      to[7] = Math.log(v.cutoff_hz) + v.key_tracking * Math.log(this.f0 / MIDDLE_C);
-      to[8] = v.sweep_octaves * Math.LN2;
-      to[9] = 1 / v.resonance;
+      to[0] = gain * (v.saw - v.pulse); to[1] = gain * v.pulse; to[2] = gain * v.triangle; to[3] = gain * v.sine;
+      for (let k = 0; k < 4; k++) to[4 + k] = v.second * to[k];
+      to[8] = gain * v.noise;
+      to[9] = v.width;
+      to[10] = Math.log(v.cutoff_hz) + v.key_tracking * Math.log(this.f0 / MIDDLE_C);
+      to[11] = v.sweep_octaves * Math.LN2;
+      to[12] = 1 / v.resonance;
       return to;
     }
 
@@ -631,39 +653,30 @@ function makeDSP() {
         this.sweep.fill(env, this.n, count);
         const low = Math.log(20), high = Math.log(0.45 * fs);  // the cutoff stays in between
         for (let i = 0, last; i < count; i++) {
-          const log = Math.min(high, Math.max(low, now[7] + i * slide[7] + (now[8] + i * slide[8]) * env[i]));
+          const log = Math.min(high, Math.max(low, now[10] + i * slide[10] + (now[11] + i * slide[11]) * env[i]));
           t[i] = log === last ? t[i - 1] : Math.tan(Math.PI / fs * Math.exp(log));
           last = log;
         }
         if (filter === 1) filterBlock(x, count, 0, t, Math.SQRT2, 0, past[1]);
-        filterBlock(x, count, filter, t, now[9], slide[9], past[0]);
+        filterBlock(x, count, filter, t, now[12], slide[12], past[0]);
         for (let i = 0; i < count; i++) out[at + i] += velocity * gate.tick() * amp[i] * x[i];
       }
       for (let k = 0; k < MOVING; k++) now[k] += count * slide[k];
       this.n += count;
     }
 
-    // One block of both oscillators and the noise. The jumps of a pulse are those of two saws.
+    // One block of both oscillators and the noise.
     oscillate(x, count, slide) {
-      const { now, fs, f0, seed, n, phase } = this, on = (k) => now[k] !== 0 || slide[k] !== 0;
-      if (on(4)) for (let i = 0; i < count; i++) x[i] = (now[4] + i * slide[4]) * noise(n + i, seed) / Math.sqrt(3);
-      else x.fill(0, 0, count);
-      const pulses = on(1), saws = on(0) || pulses, triangles = on(2), sines = on(3);
+      const { now, fs, f0, seed, n, phase } = this;
+      x.fill(0, 0, count);
       for (let o = 0; o < 2; o++) {
-        const step = f0 / fs * (o ? 2 ** (this.values.detune_cents / 1200) : 1), more = overlap(step);
-        let p = phase[o];
+        const step = f0 / fs * (o ? 2 ** (this.values.detune_cents / 1200) : 1), p = phase[o];
         phase[o] = (p + count * step) % 1;
-        if (step >= 0.5 || (o && !on(5))) continue;
-        for (let i = 0; i < count; i++, p = (p + step) % 1) {
-          const level = o ? now[5] + i * slide[5] : 1, pulse = now[1] + i * slide[1];
-          let y = 0;
-          if (saws) y += (now[0] + i * slide[0] - pulse) * saw(p, step, more);
-          if (pulses) y += pulse * saw(p - now[6] - i * slide[6], step, more);
-          if (triangles) y += (now[2] + i * slide[2]) * triangle(p, step, more);
-          if (sines) y += (now[3] + i * slide[3]) * sine(p);
-          x[i] += level * y;
+        for (let k = 4 * o; k < 4 * o + 4 && step < 0.5; k++) {
+          if (now[k] || slide[k]) ADD[k % 4](x, count, p, step, now[k], slide[k], now[9], slide[9]);
         }
       }
+      if (now[8] || slide[8]) for (let i = 0; i < count; i++) x[i] += (now[8] + i * slide[8]) / Math.sqrt(3) * noise(n + i, seed);
     }
   }
 
@@ -674,7 +687,7 @@ function makeDSP() {
 
   return { noise, sine, RealFFT, Convolver, Limiter, HybridVoice, HybridSynth, renderHybrid,
            FM2Voice, FM6Voice, FM6Synth, Envelope, bend, ALGORITHMS, renderFM6,
-           SubtractiveVoice, SubtractiveSynth, renderSubtractive, filterGain, saw, triangle,
+           SubtractiveVoice, SubtractiveSynth, renderSubtractive, filterGain, saw, triangle, MIDDLE_C,
            synths: { hybrid: HybridSynth, fm2: FM2Synth, fm6: FM6Synth, subtractive: SubtractiveSynth } };
 }
 

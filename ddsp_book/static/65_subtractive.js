@@ -1,8 +1,8 @@
 // <ddsp-subtractive>: oscillators rich in harmonics, a filter that takes away, two envelopes.
 
 Object.assign(WORDS, {
-  saw: 'Saw', pulse: 'Pulse', triangle: 'Triangle', sine: 'Sine', noise: 'Noise', width: 'Pulse width', second: 'Second oscillator',
-  cutoff_hz: 'Cutoff', resonance: 'Resonance', key_tracking: 'Follows the key', sweep_octaves: 'Sweep',
+  saw: 'Saw', pulse: 'Pulse', triangle: 'Triangle', sine: 'Sine', noise: 'Noise', width: 'Pulse width', second: 'Oscillator 2',
+  cutoff_hz: 'Cutoff', resonance: 'Resonance', key_tracking: 'Key tracking', sweep_octaves: 'Sweep',
   filter_attack_s: 'Attack', filter_decay_s: 'Decay', filter_sustain: 'Sustain', filter_release_s: 'Release',
 });
 Object.assign(READ, {
@@ -26,7 +26,7 @@ function responsePath(v, cutoffHz, fs) {
 function wavePath(v) {
   const step = 0.005, loud = 12 / Math.max(1, v.saw + v.pulse + v.triangle + v.sine);
   return Array.from({ length: 401 }, (_, i) => {
-    const p = i * step, saw = DSP.saw(p, step, 0), pulse = DSP.saw(p - v.width, step, 0) - saw;
+    const p = 0.5 + i * step, saw = DSP.saw(p, step, 0), pulse = DSP.saw(p - v.width, step, 0) - saw;
     const y = v.saw * saw + v.pulse * pulse + v.triangle * DSP.triangle(p, step, 0) + v.sine * DSP.sine(p);
     return `${i ? 'L' : 'M'}${i / 4} ${(13 - loud * y).toFixed(2)}`;
   }).join('');
@@ -67,7 +67,7 @@ class Subtractive extends PanelInstrument {
     const drag = (e) => {
       const box = node.getBoundingClientRect(), hz = LOW_HZ * 10 ** (DECADES * clamp((e.clientX - box.left) / box.width, 0, 1));
       const { cutoff_hz: cutoff, resonance } = this.own;
-      cutoff.take(clamp(hz, cutoff.low, cutoff.high));
+      cutoff.take(clamp(hz / this.lift(), cutoff.low, cutoff.high));
       resonance.take(resonance.turn(1 - clamp((e.clientY - box.top) / box.height, 0, 1), resonance.low, resonance.high));
     };
     node.onpointerdown = (e) => {
@@ -81,19 +81,21 @@ class Subtractive extends PanelInstrument {
     return node;
   }
 
+  lift() { return (noteHz(this.midi) / DSP.MIDDLE_C) ** this.values.key_tracking; }  // what the key does to the cutoff
+
   show() {
-    const v = this.values, key = (noteHz(this.midi) / 261.6256) ** v.key_tracking;
+    const v = this.values;
     for (const name in this.own) if (this.own[name].value !== v[name]) this.own[name].reset(v[name]);
     this.kind.reset(v.filter);
     const stages = (w) => [v[`${w}attack_s`], v[`${w}decay_s`], v[`${w}sustain`], v[`${w}release_s`], v.curve];
     const axis = Math.max(...['', 'filter_'].map((w) => envelopeSpan(stages(w))));  // both on one time axis
     for (const w of ['', 'filter_']) this.lines[w].setAttribute('d', envelopePath(stages(w), axis));
     this.lines.wave.setAttribute('d', wavePath(v));
-    const cutoff = v.cutoff_hz * key, top = cutoff * 2 ** v.sweep_octaves, [rest, swept] = this.curves;
+    const cutoff = v.cutoff_hz * this.lift(), top = cutoff * 2 ** v.sweep_octaves, [rest, swept] = this.curves;
     rest.setAttribute('d', responsePath(v, cutoff, this.rate));
     swept.setAttribute('d', v.sweep_octaves ? responsePath(v, top, this.rate) : '');
     const { resonance: knob } = this.own;
-    this.grip.style.left = `${across(v.cutoff_hz)}%`;
+    this.grip.style.left = `${clamp(across(cutoff), 0, 100)}%`;
     this.grip.style.top = `${100 * (1 - knob.position(v.resonance, knob.low, knob.high))}%`;
     this.plot.setAttribute('aria-label', `Response of the ${this.kind.choices[v.filter]} filter at ${hertz(Math.round(cutoff))}${v.sweep_octaves ? `, and at ${hertz(Math.round(top))}, where its envelope takes it` : ''}`);
   }
