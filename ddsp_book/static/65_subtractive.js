@@ -46,7 +46,8 @@ class Subtractive extends PanelInstrument {
     this.kind = new Choice({ ...spec, label: 'Kind of filter', choices: spec.choices });
     return h('div.face.subtractive', {},
       section('Oscillators', this.picture('wave'), knobs('saw', 'pulse', 'triangle', 'sine', 'noise', 'width', 'second', 'detune_cents')),
-      section('Filter', this.kind.node, this.response(), knobs('cutoff_hz', 'resonance', 'key_tracking')),
+      section('Filter', this.kind.node, this.response(),
+        h('div.scale', { 'aria-hidden': 'true' }, h('span', {}, '20 Hz'), this.legend = h('span', {}), h('span', {}, '20 kHz')), knobs('cutoff_hz', 'resonance', 'key_tracking')),
       section('Filter envelope', this.picture('filter_'), knobs('sweep_octaves', 'filter_attack_s', 'filter_decay_s', 'filter_sustain', 'filter_release_s')),
       section('Loudness envelope', this.picture(''), knobs('curve', 'attack_s', 'decay_s', 'sustain', 'release_s')));
   }
@@ -94,6 +95,7 @@ class Subtractive extends PanelInstrument {
     const cutoff = v.cutoff_hz * this.lift(), top = cutoff * 2 ** v.sweep_octaves, [rest, swept] = this.curves;
     rest.setAttribute('d', responsePath(v, cutoff, this.rate));
     swept.setAttribute('d', v.sweep_octaves ? responsePath(v, top, this.rate) : '');
+    this.legend.textContent = v.sweep_octaves ? 'dashed: at the top of its envelope' : '';
     const { resonance: knob } = this.own;
     this.grip.style.left = `${clamp(across(cutoff), 0, 100)}%`;
     this.grip.style.top = `${100 * (1 - knob.position(v.resonance, knob.low, knob.high))}%`;
