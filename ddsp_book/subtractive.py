@@ -77,9 +77,8 @@ class SubtractiveSynth(nn.Module):
         f0_hz = _pitch(p["f0_hz"], n_samples, f0_hz)
         env, loudness = self.envelopes(p, n_samples)
         x = self.source(p, n_samples, f0_hz)
-        y = _filtered(x, self.cutoff(p, env, f0_hz), p, self.sample_rate)
-        audible = (f0_hz < self.sample_rate / 2).to(y.dtype) * p["velocity"][:, None]
-        return y * loudness * audible
+        y = _filtered(x, self.cutoff(p, env, f0_hz), p, self.sample_rate) * loudness
+        return y if f0_hz.shape[1] == 1 else y * (f0_hz < self.sample_rate / 2)
 
 # %% ../nbs/11_subtractive.ipynb #006
 def _pitch(f0_hz, n_samples, moving=None):
@@ -96,10 +95,13 @@ def envelopes(self, patch, n_samples):
     return adsr(n_samples, self.sample_rate, *stages, *both)
 
 def source(self, patch, n_samples, f0_hz):
-    "What goes into the filter: two oscillators and noise, within about ±1."
+    """What goes into the filter: two oscillators and noise, together not above 1,
+    less where the filter rings; times velocity. Nothing if the pitch is at Nyquist."""
     second, noise = patch["second"], patch["noise"]
     levels = torch.stack([patch[shape] for shape in SHAPES], 1)
-    share = 1 / (levels.sum(1) * (1 + second) + noise).clamp(min=1)
+    share = patch["velocity"] / (levels.sum(1) * (1 + second) + noise).clamp(min=1)
+    share = share * (0.5 + patch["resonance"]) ** -0.5
+    if f0_hz.shape[1] == 1: share = share * (f0_hz[:, 0] < self.sample_rate / 2)
     levels = torch.cat([levels * share[:, None], levels * (second * share)[:, None]])
     f_hz = torch.cat([f0_hz, f0_hz * 2 ** (patch["detune_cents"][:, None] / 1200)])
     wave = _oscillators(f_hz, levels, patch["width"], self.sample_rate, n_samples)
@@ -130,7 +132,6 @@ KINDS = (1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)  # how much of low, band, hig
 def _filtered(x, cutoff_hz, patch, rate):
     "The filter of each row. The steep low-pass is two: the first does not ring."
     q, kind = patch["resonance"], patch["filter"].long()
-    x = x * (0.5 + q[:, None]) ** -0.5  # a filter that rings is louder
     steep = (kind == 1).nonzero()[:, 0]
     if len(steep):
         flat = torch.full_like(q[steep], 0.5**0.5)
