@@ -110,7 +110,7 @@ def source(self, patch, n_samples, f0_hz):
 
 def _oscillators(f_hz, levels, width, rate, n_samples):
     "Both oscillators of every voice, added; (voices, n_samples)."
-    if f_hz.device.type == "cpu" and f_hz.shape[1] == 1:
+    if _swift(f_hz) and f_hz.shape[1] == 1:
         return _Bank.apply(f_hz[:, 0], levels, width, rate, n_samples)
     levels = dict(zip(SHAPES, levels.unbind(1)))
     both = mix(f_hz.squeeze(1), rate, n_samples, **levels, width=width.repeat(2))
@@ -141,7 +141,7 @@ def _filtered(x, cutoff_hz, patch, rate):
 
 def _section(x, cutoff_hz, q, shares, rate):
     "One biquad: `shares` of low-pass, band-pass and high-pass, which have the same poles."
-    if x.device.type == "cpu":
+    if _swift(x):
         k = torch.tan(math.pi / rate * cutoff_hz)
         return _Sweep.apply(x, k, 1 / q, shares.expand(len(x), 3))
     three = [shape(cutoff_hz, q, rate) for shape in (lowpass, bandpass, highpass)]
@@ -160,6 +160,8 @@ def _in_threads(kernel, rows, *parts):
     for other in others: other.result()
 
 _POOL = ThreadPoolExecutor(thread_name_prefix="subtractive")
+
+def _swift(x): return x.device.type == "cpu"  # elsewhere: chapters 9 and 10 as they are
 
 def _plain(*tensors): return [each.detach().contiguous() for each in tensors]
 
@@ -202,7 +204,7 @@ def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
             l1, l2 = l0, l1
         g_r[row] = total
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _three(x, n):
     "Sample n and the two before it."
     return float(x[n]), float(x[n - 1]) if n > 0 else 0.0, float(x[n - 2]) if n > 1 else 0.0
@@ -244,7 +246,7 @@ def _cubics(values, slopes):
     return np.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], 1)
 
 # %% ../nbs/11_subtractive.ipynb #013
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _look_up(table, u):
     "Value and slope of a table, `u` entries from its beginning."
     i = int(u)
@@ -252,7 +254,7 @@ def _look_up(table, u):
     return (c[0] + t * (c[1] + t * (c[2] + t * c[3])),
             c[1] + t * (2 * c[2] + 3 * t * c[3]))
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _edge(table, odd, d, delta):
     "What edges at whole cycles add at `d`: the sum, its slope in x, and Σ x · slope."
     value = steep = lean = 0.0
@@ -268,7 +270,7 @@ def _edge(table, odd, d, delta):
         value, steep, lean = value + v, steep + m, lean + x * m
     return value, steep, lean
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _ramp(tables, p, delta):
     "A saw at phase `p`; its slopes in p and delta."
     d = p - math.floor(p + 0.5)
@@ -276,7 +278,7 @@ def _ramp(tables, p, delta):
     shape = 2 * d - 2 * value - (1.0 if d >= 0 else -1.0)
     return shape, 2 - 2 * steep / delta, 2 * lean / delta
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _zigzag(tables, p, delta):
     "A triangle at phase `p`; its slopes in p and delta."
     d, h = p - math.floor(p + 0.5), p - math.floor(p) - 0.5
@@ -289,7 +291,7 @@ def _zigzag(tables, p, delta):
 # %% ../nbs/11_subtractive.ipynb #014
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _point(table, level, width, delta, p):
     "All shapes at one phase, mixed."
     saw, pulse, triangle, sine = level
@@ -299,14 +301,14 @@ def _point(table, level, width, delta, p):
     if triangle: y += triangle * _zigzag(table, p, delta)[0]
     return y
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _between(p, size):
     "Where phase `p` lies in a period of `size` points: the first of four, and how far."
     at = p * size
     i = int(at)
     return i, at - i
 
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _four(t):
     "Weights of four points for a value between the middle two, and their slopes. [Lagrange]"
     a, b, c = t + 1, t - 1, t - 2
@@ -357,7 +359,7 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g, g_f, g_level, g_
             g_width[voice] += to_width
 
 # %% ../nbs/11_subtractive.ipynb #017
-@njit(inline="always")
+@njit(nogil=True, cache=True)
 def _points_back(to_point, to_phase, level, width, delta, table, g_level):
     saw, pulse, triangle, sine = level
     size, to_f, to_width = len(to_point) - 3, 0.0, 0.0
