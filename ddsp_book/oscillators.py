@@ -24,7 +24,7 @@ class _Series(torch.autograd.Function):
         now, before = (torch.sin(theta * k + turn) for k in (1, 1 - by))
         twice, total = 2 * torch.cos(by * theta), torch.zeros_like(theta)
         for k in range(1, math.ceil(0.5 / float(delta.min())), by):
-            total += (k**power * (k * delta < 0.5)) * now
+            total += k**power * (k * delta < 0.5).to(now) * now
             now, before = twice * now - before, now
         return total.to(phi)
 
@@ -88,51 +88,53 @@ def corner(x):
 SLOPE = {jump: kernel, corner: jump}
 
 # %% ../nbs/09_oscillators.ipynb #032
-def _near(off, cycles, delta):
-    """Samples that feel a whole cycle, or the next but one, …: their numbers in the batch,
-    those of their deltas, how far off the event is (samples), and delta."""
-    n, felt = off.shape[1], (HALF * delta).to(off)
+def _near(phi, cycles, delta):
+    """Which samples feel a whole cycle: the nearest, then its neighbours.
+    Yields their numbers in the batch, those of their deltas, how far off it is (samples),
+    and delta."""
+    whole, n = phi.round(), phi.shape[1]
+    off, felt = phi - whole, (HALF * delta).to(phi)
     reach = felt.amax(1)
-    for j in sorted(range(-math.ceil(reach.max() - 0.5), math.ceil(reach.max() + 0.5)), key=abs):
+    last = math.ceil(float(reach.max()) - 0.5)  # 0 unless bumps overlap
+    for j in range(-last, last + 1):
         rows = (reach > abs(j) - 0.5).nonzero()[:, 0]
-        there = (off[rows] + j).abs() < felt[rows]
-        row, column = there.nonzero(as_tuple=True)
+        row, column = ((off[rows] + j).abs() < felt[rows]).nonzero(as_tuple=True)
         row = rows[row]
         near = row * n + column
         which = row if delta.shape[1] == 1 else near
-        x, size = cycles.flatten()[near], delta.flatten()[which]
-        x = ((x - x.round() + j) / size).clamp(-HALF, HALF)
-        yield j, near, which, x.to(off), size.to(off)
+        size = delta.flatten()[which]
+        x = (cycles.flatten()[near] - whole.flatten()[near] + j) / size
+        yield near, which, x.clamp(-HALF, HALF).to(phi), size.to(phi)
 
 # %% ../nbs/09_oscillators.ipynb #034
 class _Events(torch.autograd.Function):
     "Sum of `shape` over the whole cycles around; computed only where one is felt."
     @staticmethod
     def forward(ctx, phi, delta, cycles, shape):
-        off = phi - phi.round()
-        ctx.found, ctx.shape, ctx.steps = list(_near(off, cycles, delta)), shape, delta.shape
-        total = torch.zeros_like(off).flatten()
-        for j, near, _, x, _ in ctx.found: total.index_add_(0, near, shape(x))
+        ctx.found, ctx.slope = list(_near(phi, cycles, delta)), SLOPE[shape]
+        ctx.steps = delta.shape
+        total = torch.zeros_like(phi).flatten()
+        for near, _, x, _ in ctx.found: total.index_add_(0, near, shape(x))
         return total.view(phi.shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         flat = grad.flatten()
-        to_phi, to_delta = torch.zeros_like(flat), grad.new_zeros(ctx.steps).flatten()
-        for _, near, which, x, size in ctx.found:
-            back = flat[near] * SLOPE[ctx.shape](x) / size
+        to_phi, to_delta = torch.zeros_like(flat), flat.new_zeros(ctx.steps.numel())
+        for near, which, x, size in ctx.found:
+            back = flat[near] * ctx.slope(x) / size
             to_phi.index_add_(0, near, back)
             to_delta.index_add_(0, which, -x * back)
         return to_phi.view(grad.shape), to_delta.view(ctx.steps), None, None
 
     @staticmethod
     def jvp(ctx, phi_dot, delta_dot, *_):
-        total = torch.zeros_like(phi_dot).flatten()
-        for _, near, which, x, size in ctx.found:
-            moved = phi_dot.flatten()[near] - x * delta_dot.to(x).flatten()[which]
-            total.index_add_(0, near, moved * SLOPE[ctx.shape](x) / size)
-        return total.view(phi_dot.shape)
+        total, phi_dot = torch.zeros_like(phi_dot), phi_dot.flatten()
+        for near, which, x, size in ctx.found:
+            moved = phi_dot[near] - x * delta_dot.flatten()[which].to(x)
+            total.view(-1).index_add_(0, near, moved * ctx.slope(x) / size)
+        return total
 
 # %% ../nbs/09_oscillators.ipynb #036
 def _saw(phi, delta, cycles):
@@ -182,6 +184,7 @@ def mix(
 def _control(name, value, like):
     "A level or a width: one number, or (batch, 1), or (batch, samples)."
     batch, n = like.shape
+    if isinstance(value, float): value = torch.tensor(value, dtype=torch.float64)
     value = expect_tensor(name, value, f"() or ({batch},) or ({batch}, {n})")
     return value[:, None] if value.ndim == 1 else value
 
