@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['lowpass', 'highpass', 'bandpass', 'notch', 'peak', 'low_shelf', 'high_shelf', 'response', 'biquad', 'svf']
 
-# %% ../nbs/10_filters.ipynb #003
+# %% ../nbs/10_filters.ipynb #010
 """Biquads: seven classic filters, steady or moving, with exact gradients.
 And a filter of two integrators that stays calm however its cutoff jumps."""
 import math
@@ -12,7 +12,7 @@ from numba import njit
 from torchlpc import sample_wise_lpc
 from .fm import expect_rate, expect_tensor
 
-# %% ../nbs/10_filters.ipynb #004
+# %% ../nbs/10_filters.ipynb #013
 def _to_z(low, mid, high):
     "low + mid · s + high · s², with the bilinear s, as factors of 1, z⁻¹ and z⁻²."
     ends = low + high
@@ -27,7 +27,7 @@ def _digital(numerator, denominator):
     return tuple(torch.stack(torch.broadcast_tensors(*each)).movedim(0, -1)
                  for each in (b, a))  # in memory, each coefficient lies by itself
 
-# %% ../nbs/10_filters.ipynb #005
+# %% ../nbs/10_filters.ipynb #015
 def _expect(cutoff_hz, q, sample_rate, gain_db=0.0):
     "k = tan(π f / fs), 1 / Q and 10^(gain / 40), in shapes that broadcast."
     rate, given = expect_rate(sample_rate), dict(cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
@@ -49,7 +49,7 @@ def _below_nyquist(cutoff_hz, rate):
         raise ValueError(f"cutoff_hz: expected above 0 and below {rate / 2:g} Hz, "
                          f"half the sample rate, got {low:g}…{high:g}")
 
-# %% ../nbs/10_filters.ipynb #006
+# %% ../nbs/10_filters.ipynb #017
 def lowpass(cutoff_hz, q, sample_rate):
     "Keeps what is below the cutoff; above, 12 dB less per octave."
     k, r, _ = _expect(cutoff_hz, q, sample_rate)
@@ -70,7 +70,7 @@ def notch(cutoff_hz, q, sample_rate):
     k, r, _ = _expect(cutoff_hz, q, sample_rate)
     return _digital((k * k, 0, 1), (k * k, k * r, 1))
 
-# %% ../nbs/10_filters.ipynb #007
+# %% ../nbs/10_filters.ipynb #018
 def peak(cutoff_hz, q, gain_db, sample_rate):
     "Raises or lowers what is around the cutoff by `gain_db`."
     k, r, root = _expect(cutoff_hz, q, sample_rate, gain_db)
@@ -88,7 +88,7 @@ def high_shelf(cutoff_hz, q, gain_db, sample_rate):
     mid = k * r * root.sqrt()
     return _digital((root * k * k, root * mid, root * root), (root * k * k, mid, 1))
 
-# %% ../nbs/10_filters.ipynb #008
+# %% ../nbs/10_filters.ipynb #020
 def response(
     b, a,         # coefficients; (…, 3)
     f_hz,         # where to look; (frequencies,), Hz
@@ -99,52 +99,7 @@ def response(
     powers = torch.stack([torch.ones_like(delay), delay, delay * delay])
     return (b.to(powers.dtype) @ powers) / (a.to(powers.dtype) @ powers)
 
-# %% ../nbs/10_filters.ipynb #009
-def _backwards(grad, a):
-    "The recursion from the end to the start: what each sample owes to all later ones."
-    if a.shape[1] > 1:  # a_i acts on the output i samples ago: from there it is i ahead
-        a = torch.stack([torch.nn.functional.pad(a[:, i:, i - 1], (0, i)).flip(1)
-                         for i in (1, 2)]).movedim(0, -1)
-    return sample_wise_lpc(grad.flip(1), a.expand(*grad.shape, 2)).flip(1)
-
-def _sum_to(grad, shape):
-    "Add up what a coefficient that stands still has done to all samples."
-    return grad.sum_to_size(shape[:-1])
-
-# %% ../nbs/10_filters.ipynb #010
-class _Biquad(torch.autograd.Function):
-    "What b makes of the input, then the recursion over a. Both ways by one kernel."
-    @staticmethod
-    def forward(ctx, x, b, a, before):
-        long = torch.cat([before[:, [1, 0]], x], 1)
-        u = b[..., 0] * x
-        u.addcmul_(b[..., 1], long[:, 1:-1]).addcmul_(b[..., 2], long[:, :-2])
-        y = sample_wise_lpc(u, a.expand(*x.shape, 2), before[:, 2:]).contiguous()
-        ctx.save_for_backward(x, b, a, before, y)
-        return y
-
-    @staticmethod
-    def backward(ctx, grad):
-        x, b, a, before, y = ctx.saved_tensors
-        heard, spoken = (torch.cat([old.flip(1), new], 1) for old, new in (
-            (before[:, :2], x), (before[:, 2:], y)))
-        g, n = _backwards(grad, a), x.shape[1]
-        grads = [None] * 4
-        if ctx.needs_input_grad[1]:
-            grads[1] = torch.stack([_sum_to(g * heard[:, 2 - i:n + 2 - i], b.shape)
-                                    for i in range(3)]).movedim(0, -1)
-        if ctx.needs_input_grad[2]:
-            grads[2] = torch.stack([_sum_to(-g * spoken[:, 2 - i:n + 2 - i], a.shape)
-                                    for i in (1, 2)]).movedim(0, -1)
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[3]:
-            pad = torch.nn.functional.pad
-            owed = sum(pad(b[..., i] * g, (2 - i, i)) for i in range(3))
-            past = sum(pad(-a[..., i - 1] * g, (2 - i, i))[:, :2] for i in (1, 2))
-            grads[0] = owed[:, 2:]
-            grads[3] = torch.cat([owed[:, [1, 0]], past.flip(1)], 1)
-        return tuple(grads)
-
-# %% ../nbs/10_filters.ipynb #011
+# %% ../nbs/10_filters.ipynb #029
 def _coefficients(name, value, x):
     "Coefficients as (1 or batch, 1 or samples, 3)."
     shape = tuple(getattr(value, "shape", ()))
@@ -167,8 +122,9 @@ def _stable(a):
     "Refuse poles on the unit circle or outside, and what is not divided by a0."
     if torch.compiler.is_compiling() or a.is_meta: return
     a = a.detach()
-    if not (a[..., 0] == 1).all(): raise ValueError("a: expected a0 = 1: divide b and a by a0")
-    inside = (a[..., 1].abs() - a[..., 2]).max() < 1 and a[..., 2].max() < 1
+    if not a[..., 0].amin() == a[..., 0].amax() == 1:
+        raise ValueError("a: expected a0 = 1: divide b and a by a0")
+    inside = (a[..., 1].abs() - a[..., 2]).amax() < 1 and a[..., 2].amax() < 1
     if not inside: raise ValueError(
         "a: unstable, or NaN. Stable is |a1| < 1 + a2 and a2 < 1. Below a thousandth of "
         "the sample rate, float32 may be too coarse: give the cutoff as float64")
@@ -181,7 +137,7 @@ def _finite(*results):
                              "state is NaN. A direct form can burst when its coefficients "
                              "leap: take `svf`")
 
-# %% ../nbs/10_filters.ipynb #012
+# %% ../nbs/10_filters.ipynb #030
 @torch.compiler.disable
 def biquad(
     x,           # audio; (batch, samples)
@@ -199,15 +155,16 @@ def biquad(
     before = torch.zeros(len(x), 4, dtype=kind, device=x.device)
     if state is not None:
         before = expect_tensor("state", state, f"({len(x)}, 4)").to(kind)
-    wide = x.to(kind)
-    y = _Biquad.apply(wide, b.to(kind), a[..., 1:].to(kind), before)
+    heard = torch.cat([before[:, [1, 0]], x.to(kind)], 1)
+    u = b[..., 0] * heard[:, 2:] + b[..., 1] * heard[:, 1:-1] + b[..., 2] * heard[:, :-2]
+    y = sample_wise_lpc(u, a[..., 1:].to(kind).expand(*u.shape, 2), before[:, 2:].contiguous())
     _finite(y)
     if state is None: return y.to(x.dtype)
-    ends = [torch.cat([old.flip(1), new[:, -2:]], 1)[:, -2:].flip(1)
-            for old, new in ((before[:, :2], wide), (before[:, 2:], y))]
-    return y.to(x.dtype), torch.cat(ends, 1)
+    said = torch.cat([before[:, [3, 2]], y[:, -2:]], 1)
+    after = heard[:, [-1, -2]], said[:, [-1, -2]]
+    return y.to(x.dtype), torch.cat(after, 1)
 
-# %% ../nbs/10_filters.ipynb #013
+# %% ../nbs/10_filters.ipynb #045
 @njit(nogil=True, cache=True)
 def _svf_loop(x, k, r, before, low, band, after):
     "Two integrators in a ring, row by row. k = tan(π f / fs), r = 1 / Q."
@@ -221,7 +178,7 @@ def _svf_loop(x, k, r, before, low, band, after):
             band[row, n], low[row, n] = v1, v2
         after[row] = s1, s2
 
-# %% ../nbs/10_filters.ipynb #014
+# %% ../nbs/10_filters.ipynb #046
 @njit(nogil=True, cache=True)
 def _svf_back(x, k, r, low, band, d_low, d_band, d_after, d_x, d_k, d_r, d_before):
     "The same ring, turned round: from the last sample to the first."
@@ -238,7 +195,7 @@ def _svf_back(x, k, r, low, band, d_low, d_band, d_after, d_x, d_k, d_r, d_befor
             e1, e2 = u1 - e1, u2 - e2
         d_before[row] = e1, e2
 
-# %% ../nbs/10_filters.ipynb #015
+# %% ../nbs/10_filters.ipynb #047
 def _arrays(*tensors): return [each.detach().cpu().numpy() for each in tensors]
 
 class _SVF(torch.autograd.Function):
@@ -264,7 +221,7 @@ class _SVF(torch.autograd.Function):
         d_x, d_k, d_r, d_before = (each.to(x.device) for each in back)
         return d_x, d_k.sum_to_size(k.shape), d_r.sum_to_size(r.shape), d_before
 
-# %% ../nbs/10_filters.ipynb #016
+# %% ../nbs/10_filters.ipynb #048
 @torch.compiler.disable
 def svf(
     x,            # audio; (batch, samples)
