@@ -9,6 +9,7 @@ And a filter of two integrators that stays calm however its cutoff jumps."""
 import math
 import torch
 from numba import njit
+from torchaudio.functional import lfilter
 from torchlpc import sample_wise_lpc
 from .fm import expect_rate, expect_tensor
 
@@ -138,6 +139,26 @@ def _finite(*results):
                              "leap: take `svf`")
 
 # %% ../nbs/10_filters.ipynb #030
+def _steady(x, b, a, before):
+    "By torchaudio's kernel. It knows no past: what the past adds is put into the input."
+    b, a = (each.expand(len(x), 1, 3)[:, 0] for each in (b, a))
+    if before is None: return lfilter(x, a, b, clamp=False)
+    (x1, x2, y1, y2), (_, b1, b2), (_, a1, a2) = (v.unbind(1) for v in (before, b, a))
+    past = [b1 * x1 + b2 * x2 - a1 * y1 - a2 * y2, b2 * x1 - a2 * y1][:x.shape[1]]
+    past = torch.nn.functional.pad(torch.stack(past, 1), (0, x.shape[1] - len(past)))
+    only_now = torch.eye(3).to(a)[:1].expand_as(a)
+    u = lfilter(x, only_now, b, clamp=False) + past
+    return lfilter(u, a, only_now, clamp=False)
+
+def _moving(x, b, a, before):
+    "By torchlpc's kernel: three taps over the input, then the recursion."
+    if before is None: before = x.new_zeros(len(x), 4)
+    heard = torch.cat([before[:, [1, 0]], x], 1)
+    u = b[..., 0] * x + b[..., 1] * heard[:, 1:-1] + b[..., 2] * heard[:, :-2]
+    a = a[..., 1:].expand(*x.shape, 2)
+    return sample_wise_lpc(u, a, before[:, 2:].contiguous()).contiguous()
+
+# %% ../nbs/10_filters.ipynb #031
 @torch.compiler.disable
 def biquad(
     x,           # audio; (batch, samples)
@@ -151,20 +172,19 @@ def biquad(
     b, a = _coefficients("b", b, x), _coefficients("a", a, x)
     _stable(a)
     kind = torch.promote_types(torch.promote_types(b.dtype, a.dtype), x.dtype)
-    if kind.itemsize < 4: kind = torch.float32
-    before = torch.zeros(len(x), 4, dtype=kind, device=x.device)
+    kind = torch.promote_types(kind, torch.float32)
     if state is not None:
-        before = expect_tensor("state", state, f"({len(x)}, 4)").to(kind)
-    heard = torch.cat([before[:, [1, 0]], x.to(kind)], 1)
-    u = b[..., 0] * heard[:, 2:] + b[..., 1] * heard[:, 1:-1] + b[..., 2] * heard[:, :-2]
-    y = sample_wise_lpc(u, a[..., 1:].to(kind).expand(*u.shape, 2), before[:, 2:].contiguous())
+        state = expect_tensor("state", state, f"({len(x)}, 4)").to(kind)
+    run = _steady if b.shape[1] == a.shape[1] == 1 else _moving
+    wide = x.to(kind)
+    y = run(wide, b.to(kind), a.to(kind), state)
     _finite(y)
     if state is None: return y.to(x.dtype)
-    said = torch.cat([before[:, [3, 2]], y[:, -2:]], 1)
-    after = heard[:, [-1, -2]], said[:, [-1, -2]]
+    after = [torch.cat([old.flip(1), new[:, -2:]], 1)[:, [-1, -2]]
+             for old, new in ((state[:, :2], wide), (state[:, 2:], y))]
     return y.to(x.dtype), torch.cat(after, 1)
 
-# %% ../nbs/10_filters.ipynb #045
+# %% ../nbs/10_filters.ipynb #046
 @njit(nogil=True, cache=True)
 def _svf_loop(x, k, r, before, low, band, after):
     "Two integrators in a ring, row by row. k = tan(π f / fs), r = 1 / Q."
@@ -178,7 +198,7 @@ def _svf_loop(x, k, r, before, low, band, after):
             band[row, n], low[row, n] = v1, v2
         after[row] = s1, s2
 
-# %% ../nbs/10_filters.ipynb #046
+# %% ../nbs/10_filters.ipynb #047
 @njit(nogil=True, cache=True)
 def _svf_back(x, k, r, low, band, d_low, d_band, d_after, d_x, d_k, d_r, d_before):
     "The same ring, turned round: from the last sample to the first."
@@ -195,7 +215,7 @@ def _svf_back(x, k, r, low, band, d_low, d_band, d_after, d_x, d_k, d_r, d_befor
             e1, e2 = u1 - e1, u2 - e2
         d_before[row] = e1, e2
 
-# %% ../nbs/10_filters.ipynb #047
+# %% ../nbs/10_filters.ipynb #048
 def _arrays(*tensors): return [each.detach().cpu().numpy() for each in tensors]
 
 class _SVF(torch.autograd.Function):
@@ -221,7 +241,7 @@ class _SVF(torch.autograd.Function):
         d_x, d_k, d_r, d_before = (each.to(x.device) for each in back)
         return d_x, d_k.sum_to_size(k.shape), d_r.sum_to_size(r.shape), d_before
 
-# %% ../nbs/10_filters.ipynb #048
+# %% ../nbs/10_filters.ipynb #049
 @torch.compiler.disable
 def svf(
     x,            # audio; (batch, samples)
@@ -236,7 +256,7 @@ def svf(
     x = expect_tensor("x", x, "(batch, samples)")
     k, r, _ = _expect(cutoff_hz, q, sample_rate)
     kind = torch.promote_types(x.dtype, torch.result_type(k, r))
-    if kind.itemsize < 4: kind = torch.float32
+    kind = torch.promote_types(kind, torch.float32)
     k, r = _wide("cutoff_hz", k, x), _wide("q", r, x)
     before = torch.zeros(len(x), 2, dtype=kind, device=x.device)
     if state is not None:
