@@ -4,7 +4,7 @@
 __all__ = ['SHAPES', 'FILTERS', 'MIDDLE_C_HZ', 'KINDS', 'FINE', 'PER_SAMPLE', 'SubtractiveSynth', 'envelopes', 'source', 'cutoff',
            'preset']
 
-# %% ../nbs/11_subtractive.ipynb #003
+# %% ../nbs/11_subtractive.ipynb #005
 """SubtractiveSynth: oscillators and noise, a filter that moves, an amplifier.
 Batched, with exact gradients to every knob but the choice of the filter."""
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ from .hybrid import white_noise
 from .knobs import Knob, Panel
 from .oscillators import HALF, corner, mix, step
 
-# %% ../nbs/11_subtractive.ipynb #004
+# %% ../nbs/11_subtractive.ipynb #012
 SHAPES = "saw", "pulse", "triangle", "sine"
 FILTERS = "low-pass", "low-pass 24", "band-pass", "high-pass"
 
@@ -54,7 +54,7 @@ def _panel():
         Knob("velocity", 0, 1, 1.0, about="how loud the note is"),
     ])
 
-# %% ../nbs/11_subtractive.ipynb #005
+# %% ../nbs/11_subtractive.ipynb #015
 MIDDLE_C_HZ = 261.6256
 
 class SubtractiveSynth(nn.Module):
@@ -80,7 +80,7 @@ class SubtractiveSynth(nn.Module):
         y = _filtered(x, self.cutoff(p, env, f0_hz), p, self.sample_rate) * loudness
         return y if f0_hz.shape[1] == 1 else y * (f0_hz < self.sample_rate / 2)
 
-# %% ../nbs/11_subtractive.ipynb #006
+# %% ../nbs/11_subtractive.ipynb #017
 def _pitch(f0_hz, n_samples, moving=None):
     "The pitch as (batch, 1), or as (batch, n_samples) if it moves; Hz."
     if moving is None: return f0_hz[:, None]
@@ -99,7 +99,8 @@ def source(self, patch, n_samples, f0_hz):
     less where the filter rings; times velocity. Nothing if the pitch is at Nyquist."""
     second, noise = patch["second"], patch["noise"]
     levels = torch.stack([patch[shape] for shape in SHAPES], 1)
-    share = patch["velocity"] / (levels.sum(1) * (1 + second) + noise).clamp(min=1)
+    total = levels.sum(1) * (1 + second) + noise
+    share = patch["velocity"] / torch.where(total > 1, total, 1)
     share = share * (0.5 + patch["resonance"]) ** -0.5
     if f0_hz.shape[1] == 1: share = share * (f0_hz[:, 0] < self.sample_rate / 2)
     levels = torch.cat([levels * share[:, None], levels * (second * share)[:, None]])
@@ -126,7 +127,7 @@ def cutoff(self, patch, env, f0_hz):
 SubtractiveSynth.envelopes, SubtractiveSynth.source = envelopes, source
 SubtractiveSynth.cutoff = cutoff
 
-# %% ../nbs/11_subtractive.ipynb #007
+# %% ../nbs/11_subtractive.ipynb #019
 KINDS = (1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)  # how much of low, band, high-pass
 
 def _filtered(x, cutoff_hz, patch, rate):
@@ -148,7 +149,7 @@ def _section(x, cutoff_hz, q, shares, rate):
     b = sum(share[:, None, None] * b for share, (b, _) in zip(shares.unbind(1), three))
     return biquad(x, b, three[0][1])
 
-# %% ../nbs/11_subtractive.ipynb #008
+# %% ../nbs/11_subtractive.ipynb #029
 def _in_threads(kernel, rows, *parts):
     "Call `kernel(first, last, *parts)` for all rows, a share of them in each thread."
     parts = [part.numpy() if torch.is_tensor(part) else part for part in parts]
@@ -165,7 +166,7 @@ def _swift(x): return x.device.type == "cpu"  # elsewhere: chapters 9 and 10 as 
 
 def _plain(*tensors): return [each.detach().contiguous() for each in tensors]
 
-# %% ../nbs/11_subtractive.ipynb #009
+# %% ../nbs/11_subtractive.ipynb #030
 @njit(nogil=True, cache=True)
 def _sweep(first, last, x, k, r, shares, y):
     "Bilinear biquad, direct form I, k = tan(π f / rate), r = 1 / q; float64 inside."
@@ -180,7 +181,7 @@ def _sweep(first, last, x, k, r, shares, y):
             y[row, n] = y0
             x1, x2, y1, y2 = x0, x1, y0, y1
 
-# %% ../nbs/11_subtractive.ipynb #010
+# %% ../nbs/11_subtractive.ipynb #031
 @njit(nogil=True, cache=True)
 def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
     "From the last sample to the first; l0, l1, l2: what y[n], y[n+1], y[n+2] do to all."
@@ -209,7 +210,7 @@ def _three(x, n):
     "Sample n and the two before it."
     return float(x[n]), float(x[n - 1]) if n > 0 else 0.0, float(x[n - 2]) if n > 1 else 0.0
 
-# %% ../nbs/11_subtractive.ipynb #011
+# %% ../nbs/11_subtractive.ipynb #032
 class _Sweep(torch.autograd.Function):
     "`_sweep` for PyTorch, with its gradient to x, k and r."
     @staticmethod
@@ -225,7 +226,7 @@ class _Sweep(torch.autograd.Function):
         _in_threads(_sweep_back, len(g), *ctx.saved_tensors, g.contiguous(), *grads)
         return *grads, None
 
-# %% ../nbs/11_subtractive.ipynb #012
+# %% ../nbs/11_subtractive.ipynb #034
 FINE = 64  # entries of a table for each sample
 
 @lru_cache
@@ -245,7 +246,7 @@ def _cubics(values, slopes):
     v0, v1, m0, m1 = values[:-1], values[1:], slopes[:-1], slopes[1:]
     return np.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], 1)
 
-# %% ../nbs/11_subtractive.ipynb #013
+# %% ../nbs/11_subtractive.ipynb #035
 @njit(nogil=True, cache=True)
 def _look_up(table, u):
     "Value and slope of a table, `u` entries from its beginning."
@@ -288,7 +289,7 @@ def _zigzag(tables, p, delta):
             (4.0 if d >= 0 else -4.0) + 8 * (low_steep - top_steep),
             8 * (low - top - low_lean + top_lean))
 
-# %% ../nbs/11_subtractive.ipynb #014
+# %% ../nbs/11_subtractive.ipynb #036
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
 @njit(nogil=True, cache=True)
@@ -316,7 +317,7 @@ def _four(t):
             (-(t * b + t * c + b * c) / 6, (a * b + a * c + b * c) / 2,
              -(a * t + a * c + t * c) / 2, (a * t + a * b + t * b) / 6))
 
-# %% ../nbs/11_subtractive.ipynb #015
+# %% ../nbs/11_subtractive.ipynb #038
 @njit(nogil=True, cache=True)
 def _bank(first, last, f_hz, level, width, rate, table, y):
     "Steady oscillators of voices first…last: one period computed, then read again and again."
@@ -335,7 +336,7 @@ def _bank(first, last, f_hz, level, width, rate, table, y):
                 y[voice, n] += (w[0] * period[i] + w[1] * period[i + 1]
                                 + w[2] * period[i + 2] + w[3] * period[i + 3])
 
-# %% ../nbs/11_subtractive.ipynb #016
+# %% ../nbs/11_subtractive.ipynb #039
 @njit(nogil=True, cache=True)
 def _bank_back(first, last, f_hz, level, width, rate, table, g, g_f, g_level, g_width):
     "Write the gradient into the points of the period, then multiply once with each shape."
@@ -358,7 +359,7 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g, g_f, g_level, g_
             g_f[row] = to_f / rate
             g_width[voice] += to_width
 
-# %% ../nbs/11_subtractive.ipynb #017
+# %% ../nbs/11_subtractive.ipynb #040
 @njit(nogil=True, cache=True)
 def _points_back(to_point, to_phase, level, width, delta, table, g_level):
     saw, pulse, triangle, sine = level
@@ -378,7 +379,7 @@ def _points_back(to_point, to_phase, level, width, delta, table, g_level):
         g_level[3] += g * s
     return to_f, to_width
 
-# %% ../nbs/11_subtractive.ipynb #018
+# %% ../nbs/11_subtractive.ipynb #041
 class _Bank(torch.autograd.Function):
     "`_bank` for PyTorch: rows of oscillators → sounds, with all gradients."
     @staticmethod
@@ -396,7 +397,7 @@ class _Bank(torch.autograd.Function):
         _in_threads(_bank_back, len(g), *kept, ctx.rate, _tables(), g, *grads)
         return *(each.to(g.dtype) for each in grads), None, None
 
-# %% ../nbs/11_subtractive.ipynb #019
+# %% ../nbs/11_subtractive.ipynb #058
 def preset(
     name,  # "bass", …
 ):         # a patch, batch of 1

@@ -1,6 +1,7 @@
 """Make ddsp_book/data/results/subtractive.csv: which knobs of the subtractive synth can be found from its sound.
 
     python tests/make_subtractive.py [keys …]     all, or for example: python tests/make_subtractive.py "110 440"
+    python tests/make_subtractive.py recording    ddsp_book/data/results/subtractive_trumpet_C4.json: a patch like a recorded trumpet
 
 32 random patches, every knob anywhere on its travel, but the note itself is known: its pitch, its length, its velocity. Patches
 that are nearly silent are drawn again. Each is looked for twice: from one note, and from two notes two octaves apart. A search
@@ -10,8 +11,10 @@ this knob alone is turned by a tenth of its travel. Takes about ten minutes on t
 """
 import csv, sys, time
 
+import numpy as np
 import torch
-from ddsp_book.audio import DATA
+from ddsp_book.audio import DATA, example, examples
+from ddsp_book.hybrid import measure
 from ddsp_book.spectral import MultiScaleSpectralLoss, SpectralFeatures, feature_distance
 from ddsp_book.subtractive import SubtractiveSynth
 
@@ -119,7 +122,23 @@ def study(keys):
         for i, place in enumerate(FREE): yield row(names[place], *(v[patch, i] for v in (true, first, found, matters)))
 
 
+def like_a_recording(name, level=0.3):
+    "The patch that comes nearest to a second of a recording; and its measured pitch."
+    audio = example(name)[0][:N]
+    f0_hz = float(np.median(measure(audio, RATE)[0]))
+    target = torch.tensor(audio / np.abs(audio).max() * level, dtype=torch.float32)[None]
+    KNOWN["note_s"] = 10.0  # the key stays down
+    first, found, kind = search([target], [f0_hz])
+    return patches(found, kind, f0_hz), distance_db([target], sounds(first, kind, [f0_hz])).item(), distance_db([target], sounds(found, kind, [f0_hz])).item()
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["recording"]:
+        name = "trumpet_C4"
+        row = next(row for row in examples() if row["name"] == name)
+        patch, before, after = like_a_recording(name)
+        PANEL.save(DATA / "results" / f"subtractive_{name}.json", PANEL.clamp(patch), "Like a trumpet", f"fitted to {name}: {row['attribution']}, {row['licence']}")
+        sys.exit(print(f"{name}: {before:.1f} dB at the nearest random patch, {after:.1f} dB fitted"))
     path = DATA / "results" / "subtractive.csv"
     for said in sys.argv[1:] or ("220", "110 440"):
         began = time.time()
