@@ -101,23 +101,15 @@ def response(
     return (b.to(powers.dtype) @ powers) / (a.to(powers.dtype) @ powers)
 
 # %% ../nbs/10_filters.ipynb #029
-def _coefficients(name, value, x):
-    "Coefficients as (1 or batch, 1 or samples, 3)."
+def _spread(name, value, x, tail=()):
+    "`value` as (1 or batch, 1 or samples, *tail), to go with `x`."
     shape = tuple(getattr(value, "shape", ()))
-    if not 1 <= len(shape) <= 3 or shape[-1] != 3 or any(
-            own not in (1, wanted) for own, wanted in zip(shape[:-1], x.shape)):
-        raise ValueError(f"{name}: expected (3,), (batch, 3) or (batch, samples, 3) for "
-                         f"x of shape {tuple(x.shape)}, got {shape}")
-    return value.reshape(*shape[:-1], *(3 - len(shape)) * [1], 3) if (
-        len(shape) > 1) else value[None, None]
-
-def _wide(name, value, x):
-    "A control as (1 or batch, 1 or samples)."
-    if value.ndim < 2: value = value.reshape(-1, 1)
-    if any(own not in (1, wanted) for own, wanted in zip(value.shape, x.shape)):
-        raise ValueError(f"{name}: expected (), (batch,) or (batch, samples) for x of "
-                         f"shape {tuple(x.shape)}, got {tuple(value.shape)}")
-    return value
+    own, of = shape[:len(shape) - len(tail)], ", 3" if tail else ""
+    if shape[len(own):] != tail or len(own) > 2 or any(
+            mine not in (1, wanted) for mine, wanted in zip(own, x.shape)):
+        raise ValueError(f"{name}: expected ({of[2:]}), (batch{of}) or (batch, samples{of})"
+                         f" for x of shape {tuple(x.shape)}, got {shape}")
+    return value.reshape(*own, *(2 - len(own)) * [1], *tail)
 
 def _stable(a):
     "Refuse poles on the unit circle or outside, and what is not divided by a0."
@@ -130,13 +122,11 @@ def _stable(a):
         "a: unstable, or NaN. Stable is |a1| < 1 + a2 and a2 < 1. Below a thousandth of "
         "the sample rate, float32 may be too coarse: give the cutoff as float64")
 
-def _finite(*results):
-    if torch.compiler.is_compiling() or results[0].is_meta: return
-    for y in results:
-        if not math.isfinite(y.detach().sum()) and not y.isfinite().all():
-            raise ValueError("y: the output has grown beyond all numbers, or b or the "
-                             "state is NaN. A direct form can burst when its coefficients "
-                             "leap: take `svf`")
+def _finite(y):
+    if torch.compiler.is_compiling() or y.is_meta: return
+    if not math.isfinite(y.detach().sum()) and not y.isfinite().all(): raise ValueError(
+        "y: it has grown beyond all numbers, or b is NaN. A direct form can burst when "
+        "its coefficients leap: take `svf`")
 
 # %% ../nbs/10_filters.ipynb #030
 def _steady(x, b, a, before):
@@ -169,7 +159,7 @@ def biquad(
     With a state it goes on where the last block ended; begin with zeros.
     Raises `ValueError` for unstable coefficients, and never returns NaN."""
     x = expect_tensor("x", x, "(batch, samples)")
-    b, a = _coefficients("b", b, x), _coefficients("a", a, x)
+    b, a = _spread("b", b, x, (3,)), _spread("a", a, x, (3,))
     _stable(a)
     kind = torch.promote_types(torch.promote_types(b.dtype, a.dtype), x.dtype)
     kind = torch.promote_types(kind, torch.float32)
@@ -178,11 +168,12 @@ def biquad(
     run = _steady if b.shape[1] == a.shape[1] == 1 else _moving
     wide = x.to(kind)
     y = run(wide, b.to(kind), a.to(kind), state)
-    _finite(y)
-    if state is None: return y.to(x.dtype)
+    result = y.to(x.dtype)
+    _finite(result)
+    if state is None: return result
     after = [torch.cat([old.flip(1), new[:, -2:]], 1)[:, [-1, -2]]
              for old, new in ((state[:, :2], wide), (state[:, 2:], y))]
-    return y.to(x.dtype), torch.cat(after, 1)
+    return result, torch.cat(after, 1)
 
 # %% ../nbs/10_filters.ipynb #046
 @njit(nogil=True, cache=True)
@@ -235,7 +226,7 @@ class _SVF(torch.autograd.Function):
         x, k, r, low, band = ctx.saved_tensors
         given = [each.contiguous() for each in grads]
         back = [torch.empty(x.shape, dtype=x.dtype) for _ in range(3)]
-        back.append(torch.empty(given[2].shape, dtype=x.dtype))
+        back.append(torch.empty(len(x), 2, dtype=x.dtype))
         wide = [each.expand(x.shape) for each in (k, r)]
         _svf_back(*_arrays(x, *wide, low, band, *given, *back))
         d_x, d_k, d_r, d_before = (each.to(x.device) for each in back)
@@ -257,13 +248,13 @@ def svf(
     k, r, _ = _expect(cutoff_hz, q, sample_rate)
     kind = torch.promote_types(x.dtype, torch.result_type(k, r))
     kind = torch.promote_types(kind, torch.float32)
-    k, r = _wide("cutoff_hz", k, x), _wide("q", r, x)
+    k, r = _spread("cutoff_hz", k, x), _spread("q", r, x)
     before = torch.zeros(len(x), 2, dtype=kind, device=x.device)
     if state is not None:
         before = expect_tensor("state", state, f"({len(x)}, 2)").to(kind)
     wide = x.to(kind)
     low, band, after = _SVF.apply(wide, k.to(kind), r.to(kind), before)
-    _finite(low)
     band = r * band
-    parts = [part.to(x.dtype) for part in (low, band, wide - low - band)]
-    return (*parts, after) if state is not None else tuple(parts)
+    parts = tuple(part.to(x.dtype) for part in (low, band, wide - low - band))
+    for part in parts: _finite(part)
+    return parts if state is None else (*parts, after)
