@@ -1,15 +1,16 @@
 "The page's FM synths in a real browser, against a loop over samples in NumPy, against PyTorch, and in the reader's hands."
-import base64, copy, io, json, time
+import copy, json, time
+from functools import partial
 import numpy as np
 import pytest
 import scipy.special
-import soundfile
 import torch
 import make_panels
 from ddsp_book.fm import FM2Op
 from ddsp_book.fm6 import ALGORITHMS, FM6Op
 from ddsp_book.page import instrument
-from widget_page import NEEDS_BROWSER, STATIC, browser, served, visit, watched
+import widget_page
+from widget_page import NEEDS_BROWSER, PACKED, STATIC, browser, played, served, taken_home, unpacked, visit, watched
 
 pytestmark = NEEDS_BROWSER
 FS = 48000
@@ -35,9 +36,6 @@ def sound(browser, site):
 @pytest.fixture(params=["http", "file"], scope="module")
 def page(request, browser, site):
     with watched(browser, site[request.param], FS) as page: yield page
-
-PACKED = "const packed = (x) => { let s = ''; for (const b of new Uint8Array(x.buffer)) s += String.fromCharCode(b); return btoa(s); };"
-def unpacked(texts, kind): return np.stack([np.frombuffer(base64.b64decode(text), kind) for text in texts])
 
 
 # --- six operators, one sample after the other -----------------------------------------------------------
@@ -115,15 +113,7 @@ def test_the_browser_computes_what_the_equations_say(sound, expected, record_pro
 
 def test_the_audio_thread_plays_the_same(sound, expected, record_property):
     "The same notes through an OfflineAudioContext, as live playing would start and stop them."
-    got = unpacked(sound.later(PACKED + """const [patches, n, fs] = args, done = [];
-        for (const patch of patches) {
-          const context = new OfflineAudioContext(1, n, fs), { f0_hz, note_s, velocity } = patch.values;
-          const events = [[0, 'noteOn', 'a', f0_hz, velocity], [Math.round(note_s * fs), 'noteOff', 'a']];
-          const node = await ddsp.synthNode(context, { synth: 'fm6', patch, events });
-          node.connect(context.destination);
-          done.push(packed((await context.startRendering()).getChannelData(0)));
-        }
-        return done""", NOTES, N, FS), np.float32)
+    got = played(sound, NOTES, N, FS)
     errors = np.abs(got - expected).max(1)
     record_property("max_error", errors.max())
     print(f"max error {errors.max():.1e}")
@@ -228,11 +218,10 @@ def test_the_lines_add_up_to_the_sound(sound, f_car, f_mod, index):
 # --- in the reader's hands -----------------------------------------------------------------------------------
 
 ROOT = "document.getElementById('fm6').shadowRoot"
-def said(page, id="fm6"): return page.js(f"return document.getElementById('{id}').shadowRoot.querySelector('.status').textContent")
-def values(page, id="fm6"): return json.loads(page.js(f"return document.getElementById('{id}').patchText()"))["values"]
+said, values = partial(widget_page.said, id="fm6"), partial(widget_page.values, id="fm6")
 
 def test_the_page_has_the_knobs_that_python_has():
-    assert make_panels.FILE.read_text("utf-8") == make_panels.script(FM6Op().panel)
+    assert make_panels.FILE.read_text("utf-8") == make_panels.script(*make_panels.panels())
 
 def test_both_become_ready(page): assert page.js("return document.querySelectorAll('[failed]').length") == 0
 
@@ -335,11 +324,7 @@ def test_patches_are_checked_before_they_sound(page):
 
 @pytest.mark.parametrize("id", ["fm6", "fm2"])
 def test_a_note_can_be_taken_home_as_wav(page, id):
-    data = page.later(f"""const e = document.getElementById('{id}');
-        const bytes = new Uint8Array(await ddsp.encodeWav(e.renderNote(), e.rate).arrayBuffer());
-        let s = ''; for (const b of bytes) s += String.fromCharCode(b);
-        return btoa(s)""")
-    audio, rate = soundfile.read(io.BytesIO(base64.b64decode(data)))
+    audio, rate = taken_home(page, id)
     assert rate == FS and len(audio) > 1.5 * FS and 0.05 < np.abs(audio).max() <= 1
 
 def test_two_operators_say_what_is_silent(page):
@@ -371,7 +356,7 @@ def test_the_tone_is_held_while_its_knobs_turn(page):
           input.onchange();
         };
         set('Carrier', '1000 Hz'); set('Modulator', '300'); set('Index', '0')""")
-    assert values(page, "fm2") == {"f_car": 1000, "f_mod": 300, "I": 0}
+    assert values(page, id="fm2") == {"f_car": 1000, "f_mod": 300, "I": 0}
     time.sleep(0.4)
     x = np.array(page.js(f"const x = new Float32Array(4096); ddsp.output({FS}).analyser.getFloatTimeDomainData(x); return [...x]"))
     assert np.argmax(np.abs(np.fft.rfft(x * np.hanning(4096)))) * FS / 4096 == pytest.approx(1000, abs=12)
