@@ -31,9 +31,10 @@ def _digital(numerator, denominator):
 # %% ../nbs/10_filters.ipynb #015
 def _expect(cutoff_hz, q, sample_rate, gain_db=0.0):
     "k = tan(π f / fs), 1 / Q and 10^(gain / 40), in shapes that broadcast."
-    rate, given = expect_rate(sample_rate), dict(cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
+    rate = expect_rate(sample_rate)
+    given = dict(cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
     for name, value in given.items():
-        if not torch.is_tensor(value): value = torch.as_tensor(value, dtype=torch.float64)
+        if not torch.is_tensor(value): value = torch.as_tensor(value, dtype=torch.double)
         given[name] = expect_tensor(name, value, "() or (batch,) or (batch, samples)",
                                     positive=name == "q")
     _below_nyquist(given["cutoff_hz"].detach(), rate)
@@ -107,8 +108,9 @@ def _spread(name, value, x, tail=()):
     own, of = shape[:len(shape) - len(tail)], ", 3" if tail else ""
     if shape[len(own):] != tail or len(own) > 2 or any(
             mine not in (1, wanted) for mine, wanted in zip(own, x.shape)):
-        raise ValueError(f"{name}: expected ({of[2:]}), (batch{of}) or (batch, samples{of})"
-                         f" for x of shape {tuple(x.shape)}, got {shape}")
+        raise ValueError(
+            f"{name}: expected ({of[2:]}), (batch{of}) or (batch, samples{of}) "
+            f"for x of shape {tuple(x.shape)}, got {shape}")
     return value.reshape(*own, *(2 - len(own)) * [1], *tail)
 
 def _stable(a):
@@ -119,8 +121,8 @@ def _stable(a):
         raise ValueError("a: expected a0 = 1: divide b and a by a0")
     inside = (a[..., 1].abs() - a[..., 2]).amax() < 1 and a[..., 2].amax() < 1
     if not inside: raise ValueError(
-        "a: unstable, or NaN. Stable is |a1| < 1 + a2 and a2 < 1. Below a thousandth of "
-        "the sample rate, float32 may be too coarse: give the cutoff as float64")
+        "a: unstable, or NaN. Stable is |a1| < 1 + a2 and a2 < 1. Below a thousandth "
+        "of the sample rate, float32 may be too coarse: give the cutoff as float64")
 
 def _finite(y):
     if torch.compiler.is_compiling() or y.is_meta: return
@@ -130,7 +132,7 @@ def _finite(y):
 
 # %% ../nbs/10_filters.ipynb #030
 def _steady(x, b, a, before):
-    "By torchaudio's kernel. It knows no past: what the past adds is put into the input."
+    "By torchaudio's kernel. What the past adds is put into the input."
     b, a = (each.expand(len(x), 1, 3)[:, 0] for each in (b, a))
     if before is None: return lfilter(x, a, b, clamp=False)
     (x1, x2, y1, y2), (_, b1, b2), (_, a1, a2) = (v.unbind(1) for v in (before, b, a))
@@ -215,7 +217,8 @@ class _SVF(torch.autograd.Function):
     def forward(ctx, x, k, r, before):
         low, band = (torch.empty(x.shape, dtype=x.dtype) for _ in range(2))
         after = torch.empty(before.shape, dtype=x.dtype)
-        _svf_loop(*_arrays(x, k.expand(x.shape), r.expand(x.shape), before, low, band, after))
+        wide = [each.expand(x.shape) for each in (k, r)]
+        _svf_loop(*_arrays(x, *wide, before, low, band, after))
         results = [each.to(x.device) for each in (low, band, after)]
         ctx.save_for_backward(x, k, r, *results[:2])
         return tuple(results)
@@ -236,12 +239,12 @@ class _SVF(torch.autograd.Function):
 @torch.compiler.disable
 def svf(
     x,            # audio; (batch, samples)
-    cutoff_hz,    # above 0, below half the sample rate; (), (batch,) or (batch, samples)
+    cutoff_hz,    # (), (batch,) or (batch, samples); above 0, below half the rate
     q,            # resonance, above 0; shaped likewise
     sample_rate,  # Hz
     state=None,   # (batch, 2): of the integrators, from the block before
-):                # low, band, high, (batch, samples) each; then the state, if one was given
-    """A state-variable filter: three parts that add up to `x`, split at a moving cutoff.
+):                # low, band, high; where a state was given, and the new one
+    """A state-variable filter: three parts of `x` that add up to it, at a moving cutoff.
     Where the cutoff rests, the same as `lowpass`, `bandpass` and `highpass`.
     Where it leaps, it stays calm: its states never grow by themselves."""
     x = expect_tensor("x", x, "(batch, samples)")

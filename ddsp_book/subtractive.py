@@ -58,7 +58,7 @@ def _panel():
 MIDDLE_C_HZ = 261.6256
 
 class SubtractiveSynth(nn.Module):
-    """Oscillators and noise → filter → amplifier, an envelope for each of the last two.
+    """Oscillators and noise → filter → amplifier, with two envelopes.
     It holds no parameters: it plays any batch of patches."""
     def __init__(self, sample_rate=16000):
         super().__init__()
@@ -94,6 +94,7 @@ def envelopes(self, patch, n_samples):
     both = [patch[name].expand(2, -1) for name in ("note_s", "curve")]
     return adsr(n_samples, self.sample_rate, *stages, *both)
 
+# %% ../nbs/11_subtractive.ipynb #018
 def source(self, patch, n_samples, f0_hz):
     """What goes into the filter: two oscillators and noise, together not above 1,
     less where the filter rings; times velocity. Nothing if the pitch is at Nyquist."""
@@ -109,6 +110,7 @@ def source(self, patch, n_samples, f0_hz):
     white = torch.as_tensor(white_noise(n_samples) / math.sqrt(3)).to(wave)
     return torch.addcmul(wave, (noise * share)[:, None], white)
 
+# %% ../nbs/11_subtractive.ipynb #019
 def _oscillators(f_hz, levels, width, rate, n_samples):
     "Both oscillators of every voice, added; (voices, n_samples)."
     if _swift(f_hz) and f_hz.shape[1] == 1:
@@ -127,7 +129,7 @@ def cutoff(self, patch, env, f0_hz):
 SubtractiveSynth.envelopes, SubtractiveSynth.source = envelopes, source
 SubtractiveSynth.cutoff = cutoff
 
-# %% ../nbs/11_subtractive.ipynb #019
+# %% ../nbs/11_subtractive.ipynb #021
 KINDS = (1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)  # how much of low, band, high-pass
 
 def _filtered(x, cutoff_hz, patch, rate):
@@ -141,7 +143,7 @@ def _filtered(x, cutoff_hz, patch, rate):
     return _section(x, cutoff_hz, q, x.new_tensor(KINDS)[kind], rate)
 
 def _section(x, cutoff_hz, q, shares, rate):
-    "One biquad: `shares` of low-pass, band-pass and high-pass, which have the same poles."
+    "One biquad: `shares` of low-pass, band-pass, high-pass, which have the same poles."
     if _swift(x):
         k = torch.tan(math.pi / rate * cutoff_hz)
         return _Sweep.apply(x, k, 1 / q, shares.expand(len(x), 3))
@@ -149,11 +151,12 @@ def _section(x, cutoff_hz, q, shares, rate):
     b = sum(share[:, None, None] * b for share, (b, _) in zip(shares.unbind(1), three))
     return biquad(x, b, three[0][1])
 
-# %% ../nbs/11_subtractive.ipynb #029
+# %% ../nbs/11_subtractive.ipynb #031
 def _in_threads(kernel, rows, *parts):
     "Call `kernel(first, last, *parts)` for all rows, a share of them in each thread."
     parts = [part.numpy() if torch.is_tensor(part) else part for part in parts]
-    ends = [rows * i // torch.get_num_threads() for i in range(torch.get_num_threads() + 1)]
+    threads = torch.get_num_threads()
+    ends = [rows * i // threads for i in range(threads + 1)]
     shares = [(first, last) for first, last in zip(ends, ends[1:]) if first < last]
     if len(shares) == 1: return kernel(*shares[0], *parts)
     others = [_POOL.submit(kernel, *share, *parts) for share in shares[1:]]
@@ -166,7 +169,7 @@ def _swift(x): return x.device.type == "cpu"  # elsewhere: chapters 9 and 10 as 
 
 def _plain(*tensors): return [each.detach().contiguous() for each in tensors]
 
-# %% ../nbs/11_subtractive.ipynb #030
+# %% ../nbs/11_subtractive.ipynb #032
 @njit(nogil=True, cache=True)
 def _sweep(first, last, x, k, r, shares, y):
     "Bilinear biquad, direct form I, k = tan(π f / rate), r = 1 / q; float64 inside."
@@ -174,17 +177,18 @@ def _sweep(first, last, x, k, r, shares, y):
         low, band, high = shares[row]
         x1 = x2 = y1 = y2 = 0.0
         for n in range(x.shape[1]):
-            x0, kk, kr = float(x[row, n]), float(k[row, n])**2, float(k[row, n]) * r[row]
+            x0, f = float(x[row, n]), float(k[row, n])
+            kk, kr = f * f, f * r[row]
             y0 = (low * kk * (x0 + 2 * x1 + x2) + band * kr * (x0 - x2)
                   + high * (x0 - 2 * x1 + x2)
                   - 2 * (kk - 1) * y1 - (kk - kr + 1) * y2) / (kk + kr + 1)
             y[row, n] = y0
             x1, x2, y1, y2 = x0, x1, y0, y1
 
-# %% ../nbs/11_subtractive.ipynb #031
+# %% ../nbs/11_subtractive.ipynb #033
 @njit(nogil=True, cache=True)
 def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
-    "From the last sample to the first; l0, l1, l2: what y[n], y[n+1], y[n+2] do to all."
+    "From the last sample to the first; l0, l1, l2: what y[n], y[n+1], y[n+2] do."
     for row in range(first, last):
         (low, band, high), q = shares[row], float(r[row])
         a1 = a2 = a2_next = b1 = b2 = b2_next = l1 = l2 = total = 0.0
@@ -194,7 +198,8 @@ def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
             x0, x1, x2 = _three(x[row], n)
             y0, y1, y2 = _three(y[row], n)
             l0 = g[row, n] - a1 * l1 - a2 * l2
-            g_x[row, n] = l0 * (low * kk + band * kr + high) * scale + l1 * b1 + l2 * b2
+            b0 = (low * kk + band * kr + high) * scale
+            g_x[row, n] = b0 * l0 + b1 * l1 + b2 * l2
             g_k[row, n] = l0 * scale * (
                 2 * low * f * (x0 + 2 * x1 + x2) + band * q * (x0 - x2)
                 - 4 * f * y1 - (2 * f - q) * y2 - (2 * f + q) * y0)
@@ -208,9 +213,10 @@ def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
 @njit(nogil=True, cache=True)
 def _three(x, n):
     "Sample n and the two before it."
-    return float(x[n]), float(x[n - 1]) if n > 0 else 0.0, float(x[n - 2]) if n > 1 else 0.0
+    one, two = x[n - 1] if n > 0 else 0 * x[n], x[n - 2] if n > 1 else 0 * x[n]
+    return float(x[n]), float(one), float(two)
 
-# %% ../nbs/11_subtractive.ipynb #032
+# %% ../nbs/11_subtractive.ipynb #034
 class _Sweep(torch.autograd.Function):
     "`_sweep` for PyTorch, with its gradient to x, k and r."
     @staticmethod
@@ -226,7 +232,7 @@ class _Sweep(torch.autograd.Function):
         _in_threads(_sweep_back, len(g), *ctx.saved_tensors, g.contiguous(), *grads)
         return *grads, None
 
-# %% ../nbs/11_subtractive.ipynb #034
+# %% ../nbs/11_subtractive.ipynb #036
 FINE = 64  # entries of a table for each sample
 
 @lru_cache
@@ -246,7 +252,7 @@ def _cubics(values, slopes):
     v0, v1, m0, m1 = values[:-1], values[1:], slopes[:-1], slopes[1:]
     return np.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], 1)
 
-# %% ../nbs/11_subtractive.ipynb #035
+# %% ../nbs/11_subtractive.ipynb #037
 @njit(nogil=True, cache=True)
 def _look_up(table, u):
     "Value and slope of a table, `u` entries from its beginning."
@@ -271,6 +277,7 @@ def _edge(table, odd, d, delta):
         value, steep, lean = value + v, steep + m, lean + x * m
     return value, steep, lean
 
+# %% ../nbs/11_subtractive.ipynb #038
 @njit(nogil=True, cache=True)
 def _ramp(tables, p, delta):
     "A saw at phase `p`; its slopes in p and delta."
@@ -289,7 +296,7 @@ def _zigzag(tables, p, delta):
             (4.0 if d >= 0 else -4.0) + 8 * (low_steep - top_steep),
             8 * (low - top - low_lean + top_lean))
 
-# %% ../nbs/11_subtractive.ipynb #036
+# %% ../nbs/11_subtractive.ipynb #039
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
 @njit(nogil=True, cache=True)
@@ -302,6 +309,7 @@ def _point(table, level, width, delta, p):
     if triangle: y += triangle * _zigzag(table, p, delta)[0]
     return y
 
+# %% ../nbs/11_subtractive.ipynb #040
 @njit(nogil=True, cache=True)
 def _between(p, size):
     "Where phase `p` lies in a period of `size` points: the first of four, and how far."
@@ -311,16 +319,16 @@ def _between(p, size):
 
 @njit(nogil=True, cache=True)
 def _four(t):
-    "Weights of four points for a value between the middle two, and their slopes. [Lagrange]"
+    "Weights of four points for a value between the middle two; slopes. [Lagrange]"
     a, b, c = t + 1, t - 1, t - 2
     return ((-t * b * c / 6, a * b * c / 2, -a * t * c / 2, a * t * b / 6),
             (-(t * b + t * c + b * c) / 6, (a * b + a * c + b * c) / 2,
              -(a * t + a * c + t * c) / 2, (a * t + a * b + t * b) / 6))
 
-# %% ../nbs/11_subtractive.ipynb #038
+# %% ../nbs/11_subtractive.ipynb #042
 @njit(nogil=True, cache=True)
 def _bank(first, last, f_hz, level, width, rate, table, y):
-    "Steady oscillators of voices first…last: one period computed, then read again and again."
+    "Steady oscillators of some voices: one period is computed, and read all along."
     for voice in range(first, last):
         for row in range(voice, len(f_hz), len(y)):
             delta = f_hz[row] / rate
@@ -328,7 +336,8 @@ def _bank(first, last, f_hz, level, width, rate, table, y):
             size = math.ceil(PER_SAMPLE / delta)
             period = np.empty(size + 3)
             for i in range(size):
-                period[i + 1] = _point(table, level[row], width[voice], delta, i / size)
+                p = i / size
+                period[i + 1] = _point(table, level[row], width[voice], delta, p)
             period[0], period[-2], period[-1] = period[size], period[1], period[2]
             for n in range(y.shape[1]):
                 i, t = _between(n * delta % 1, size)
@@ -336,10 +345,11 @@ def _bank(first, last, f_hz, level, width, rate, table, y):
                 y[voice, n] += (w[0] * period[i] + w[1] * period[i + 1]
                                 + w[2] * period[i + 2] + w[3] * period[i + 3])
 
-# %% ../nbs/11_subtractive.ipynb #039
+# %% ../nbs/11_subtractive.ipynb #043
 @njit(nogil=True, cache=True)
-def _bank_back(first, last, f_hz, level, width, rate, table, g, g_f, g_level, g_width):
-    "Write the gradient into the points of the period, then multiply once with each shape."
+def _bank_back(first, last, f_hz, level, width, rate, table, g,
+               g_f, g_level, g_width):
+    "Write the gradient into the points of the period; multiply with the shapes."
     for voice in range(first, last):
         for row in range(voice, len(f_hz), len(g)):
             delta = f_hz[row] / rate
@@ -354,14 +364,15 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g, g_f, g_level, g_
                     to_phase[i + k] += g[voice, n] * n * slopes[k]
             for each in (to_point, to_phase):
                 each[size] += each[0]; each[1] += each[-2]; each[2] += each[-1]
-            to_f, to_width = _points_back(
-                to_point, to_phase, level[row], width[voice], delta, table, g_level[row])
+            to_f, to_width = _points_back(to_point, to_phase, level[row], width[voice],
+                                          delta, table, g_level[row])
             g_f[row] = to_f / rate
             g_width[voice] += to_width
 
-# %% ../nbs/11_subtractive.ipynb #040
+# %% ../nbs/11_subtractive.ipynb #044
 @njit(nogil=True, cache=True)
 def _points_back(to_point, to_phase, level, width, delta, table, g_level):
+    "From the points of a period to pitch and width; the levels' are added in place."
     saw, pulse, triangle, sine = level
     size, to_f, to_width = len(to_point) - 3, 0.0, 0.0
     for i in range(size):
@@ -379,7 +390,7 @@ def _points_back(to_point, to_phase, level, width, delta, table, g_level):
         g_level[3] += g * s
     return to_f, to_width
 
-# %% ../nbs/11_subtractive.ipynb #041
+# %% ../nbs/11_subtractive.ipynb #045
 class _Bank(torch.autograd.Function):
     "`_bank` for PyTorch: rows of oscillators → sounds, with all gradients."
     @staticmethod
@@ -397,7 +408,7 @@ class _Bank(torch.autograd.Function):
         _in_threads(_bank_back, len(g), *kept, ctx.rate, _tables(), g, *grads)
         return *(each.to(g.dtype) for each in grads), None, None
 
-# %% ../nbs/11_subtractive.ipynb #058
+# %% ../nbs/11_subtractive.ipynb #068
 def preset(
     name,  # "bass", …
 ):         # a patch, batch of 1

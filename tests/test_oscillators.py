@@ -192,10 +192,10 @@ def drawn(low, high, *shape, seed=0):
     return (low + (high - low) * torch.rand(shape, generator=generator, dtype=f64)).requires_grad_()
 
 def sound(f_hz, width, saw, pulse, triangle, sine, method="blep"):
-    return mix(f_hz, 8000, 24 if f_hz.ndim == 1 else None, saw=saw, pulse=pulse, triangle=triangle, sine=sine, width=width, method=method)
+    return mix(f_hz, 8000, 14 if f_hz.ndim == 1 else None, saw=saw, pulse=pulse, triangle=triangle, sine=sine, width=width, method=method)
 
 @pytest.mark.parametrize("method", ["blep", "additive"])
-@pytest.mark.parametrize("shape", [(3,), (1, 24)])
+@pytest.mark.parametrize("shape", [(2,), (1, 14)])
 def test_gradcheck(shape, method):
     controls = [drawn(150, 1900, *shape), drawn(0.1, 0.9, *shape, seed=1), *(drawn(0, 1, *shape, seed=s) for s in range(2, 6))]
     assert torch.autograd.gradcheck(lambda *c: sound(*c, method=method), controls, eps=1e-6, atol=1e-5, check_forward_ad=method == "blep")
