@@ -34,7 +34,8 @@ def _expect(cutoff_hz, q, sample_rate, gain_db=0.0):
     rate = expect_rate(sample_rate)
     given = dict(cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
     for name, value in given.items():
-        if not torch.is_tensor(value): value = torch.as_tensor(value, dtype=torch.double)
+        if not torch.is_tensor(value):
+            value = torch.as_tensor(value, dtype=torch.double)
         given[name] = expect_tensor(name, value, "() or (batch,) or (batch, samples)",
                                     positive=name == "q")
     _below_nyquist(given["cutoff_hz"].detach(), rate)
@@ -244,7 +245,7 @@ def svf(
     sample_rate,  # Hz
     state=None,   # (batch, 2): of the integrators, from the block before
 ):                # low, band, high; where a state was given, and the new one
-    """A state-variable filter: three parts of `x` that add up to it, at a moving cutoff.
+    """State-variable filter: three parts of `x`, which add up to it; the cutoff may move.
     Where the cutoff rests, the same as `lowpass`, `bandpass` and `highpass`.
     Where it leaps, it stays calm: its states never grow by themselves."""
     x = expect_tensor("x", x, "(batch, samples)")

@@ -164,13 +164,14 @@ def _in_threads(kernel, rows, *parts):
     for other in others: other.result()
 
 _POOL = ThreadPoolExecutor(thread_name_prefix="subtractive")
+_SWIFTLY = dict(nogil=True, cache=True, error_model="numpy")  # how numba compiles
 
 def _swift(x): return x.device.type == "cpu"  # elsewhere: chapters 9 and 10 as they are
 
 def _plain(*tensors): return [each.detach().contiguous() for each in tensors]
 
 # %% ../nbs/11_subtractive.ipynb #032
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _sweep(first, last, x, k, r, shares, y):
     "Bilinear biquad, direct form I, k = tan(π f / rate), r = 1 / q; float64 inside."
     for row in range(first, last):
@@ -186,7 +187,7 @@ def _sweep(first, last, x, k, r, shares, y):
             x1, x2, y1, y2 = x0, x1, y0, y1
 
 # %% ../nbs/11_subtractive.ipynb #033
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
     "From the last sample to the first; l0, l1, l2: what y[n], y[n+1], y[n+2] do."
     for row in range(first, last):
@@ -195,8 +196,8 @@ def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
         for n in range(x.shape[1] - 1, -1, -1):
             f = float(k[row, n])
             kk, kr, scale = f * f, f * q, 1 / (f * f + f * q + 1)
-            x0, x1, x2 = _three(x[row], n)
-            y0, y1, y2 = _three(y[row], n)
+            x0, x1, x2 = _three(x, row, n)
+            y0, y1, y2 = _three(y, row, n)
             l0 = g[row, n] - a1 * l1 - a2 * l2
             b0 = (low * kk + band * kr + high) * scale
             g_x[row, n] = b0 * l0 + b1 * l1 + b2 * l2
@@ -210,11 +211,11 @@ def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
             l1, l2 = l0, l1
         g_r[row] = total
 
-@njit(nogil=True, cache=True)
-def _three(x, n):
+@njit(inline="always", **_SWIFTLY)
+def _three(x, row, n):
     "Sample n and the two before it."
-    one, two = x[n - 1] if n > 0 else 0 * x[n], x[n - 2] if n > 1 else 0 * x[n]
-    return float(x[n]), float(one), float(two)
+    one, two = x[row, n - 1] if n > 0 else 0, x[row, n - 2] if n > 1 else 0
+    return float(x[row, n]), float(one), float(two)
 
 # %% ../nbs/11_subtractive.ipynb #034
 class _Sweep(torch.autograd.Function):
@@ -253,45 +254,44 @@ def _cubics(values, slopes):
     return np.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], 1)
 
 # %% ../nbs/11_subtractive.ipynb #037
-@njit(nogil=True, cache=True)
-def _look_up(table, u):
-    "Value and slope of a table, `u` entries from its beginning."
+@njit(inline="always", **_SWIFTLY)
+def _look_up(tables, kind, u):
+    "Value and slope of one of the tables, `u` entries from its beginning."
     i = int(u)
-    t, c = u - i, table[i]
-    return (c[0] + t * (c[1] + t * (c[2] + t * c[3])),
-            c[1] + t * (2 * c[2] + 3 * t * c[3]))
+    t, b, c, d = u - i, tables[kind, i, 1], tables[kind, i, 2], tables[kind, i, 3]
+    return tables[kind, i, 0] + t * (b + t * (c + t * d)), b + t * (2 * c + 3 * t * d)
 
-@njit(nogil=True, cache=True)
-def _edge(table, odd, d, delta):
+@njit(**_SWIFTLY)
+def _edge(tables, kind, d, delta):
     "What edges at whole cycles add at `d`: the sum, its slope in x, and Σ x · slope."
     value = steep = lean = 0.0
     reach = 0 if delta <= 1 / (2 * HALF) else math.ceil(HALF * delta - 0.5)
     for j in range(-reach, reach + 1):
         x = (d - j) / delta
         if abs(x) >= HALF: continue
-        v, m = _look_up(table, abs(x) * FINE)
+        v, m = _look_up(tables, kind, abs(x) * FINE)
         m *= FINE
         if x < 0:
-            if odd: v = -v
+            if kind == 0: v = -v  # a jump is odd, a corner even
             else: m = -m
         value, steep, lean = value + v, steep + m, lean + x * m
     return value, steep, lean
 
 # %% ../nbs/11_subtractive.ipynb #038
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _ramp(tables, p, delta):
     "A saw at phase `p`; its slopes in p and delta."
     d = p - math.floor(p + 0.5)
-    value, steep, lean = _edge(tables[0], True, d, delta)
+    value, steep, lean = _edge(tables, 0, d, delta)
     shape = 2 * d - 2 * value - (1.0 if d >= 0 else -1.0)
     return shape, 2 - 2 * steep / delta, 2 * lean / delta
 
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _zigzag(tables, p, delta):
     "A triangle at phase `p`; its slopes in p and delta."
     d, h = p - math.floor(p + 0.5), p - math.floor(p) - 0.5
-    low, low_steep, low_lean = _edge(tables[1], False, d, delta)
-    top, top_steep, top_lean = _edge(tables[1], False, h, delta)
+    low, low_steep, low_lean = _edge(tables, 1, d, delta)
+    top, top_steep, top_lean = _edge(tables, 1, h, delta)
     return (4 * abs(d) - 1 + 8 * delta * (low - top),
             (4.0 if d >= 0 else -4.0) + 8 * (low_steep - top_steep),
             8 * (low - top - low_lean + top_lean))
@@ -299,25 +299,24 @@ def _zigzag(tables, p, delta):
 # %% ../nbs/11_subtractive.ipynb #039
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
-@njit(nogil=True, cache=True)
-def _point(table, level, width, delta, p):
+@njit(**_SWIFTLY)
+def _point(table, saw, pulse, triangle, sine, width, delta, p):
     "All shapes at one phase, mixed."
-    saw, pulse, triangle, sine = level
-    y = sine * _look_up(table[2], p * len(table[2]))[0]
+    y = sine * _look_up(table, 2, p * HALF * FINE)[0]
     if saw != pulse: y += (saw - pulse) * _ramp(table, p, delta)[0]
     if pulse: y += pulse * _ramp(table, p - width, delta)[0]
     if triangle: y += triangle * _zigzag(table, p, delta)[0]
     return y
 
 # %% ../nbs/11_subtractive.ipynb #040
-@njit(nogil=True, cache=True)
+@njit(inline="always", **_SWIFTLY)
 def _between(p, size):
     "Where phase `p` lies in a period of `size` points: the first of four, and how far."
     at = p * size
     i = int(at)
     return i, at - i
 
-@njit(nogil=True, cache=True)
+@njit(inline="always", **_SWIFTLY)
 def _four(t):
     "Weights of four points for a value between the middle two; slopes. [Lagrange]"
     a, b, c = t + 1, t - 1, t - 2
@@ -326,18 +325,20 @@ def _four(t):
              -(a * t + a * c + t * c) / 2, (a * t + a * b + t * b) / 6))
 
 # %% ../nbs/11_subtractive.ipynb #042
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _bank(first, last, f_hz, level, width, rate, table, y):
     "Steady oscillators of some voices: one period is computed, and read all along."
     for voice in range(first, last):
         for row in range(voice, len(f_hz), len(y)):
             delta = f_hz[row] / rate
             if delta >= 0.5 or not level[row].any(): continue
+            saw, pulse, triangle, sine = level[row]
             size = math.ceil(PER_SAMPLE / delta)
             period = np.empty(size + 3)
             for i in range(size):
                 p = i / size
-                period[i + 1] = _point(table, level[row], width[voice], delta, p)
+                period[i + 1] = _point(table, saw, pulse, triangle, sine,
+                                       width[voice], delta, p)
             period[0], period[-2], period[-1] = period[size], period[1], period[2]
             for n in range(y.shape[1]):
                 i, t = _between(n * delta % 1, size)
@@ -346,7 +347,7 @@ def _bank(first, last, f_hz, level, width, rate, table, y):
                                 + w[2] * period[i + 2] + w[3] * period[i + 3])
 
 # %% ../nbs/11_subtractive.ipynb #043
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _bank_back(first, last, f_hz, level, width, rate, table, g,
                g_f, g_level, g_width):
     "Write the gradient into the points of the period; multiply with the shapes."
@@ -359,9 +360,10 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g,
             for n in range(g.shape[1]):
                 i, t = _between(n * delta % 1, size)
                 w, slopes = _four(t)
+                now = float(g[voice, n])
                 for k in range(4):
-                    to_point[i + k] += g[voice, n] * w[k]
-                    to_phase[i + k] += g[voice, n] * n * slopes[k]
+                    to_point[i + k] += now * w[k]
+                    to_phase[i + k] += now * n * slopes[k]
             for each in (to_point, to_phase):
                 each[size] += each[0]; each[1] += each[-2]; each[2] += each[-1]
             to_f, to_width = _points_back(to_point, to_phase, level[row], width[voice],
@@ -370,14 +372,14 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g,
             g_width[voice] += to_width
 
 # %% ../nbs/11_subtractive.ipynb #044
-@njit(nogil=True, cache=True)
+@njit(**_SWIFTLY)
 def _points_back(to_point, to_phase, level, width, delta, table, g_level):
     "From the points of a period to pitch and width; the levels' are added in place."
     saw, pulse, triangle, sine = level
     size, to_f, to_width = len(to_point) - 3, 0.0, 0.0
     for i in range(size):
         p, g, g_p = i / size, to_point[i + 1], to_phase[i + 1] * size
-        s, _ = _look_up(table[2], p * len(table[2]))
+        s, _ = _look_up(table, 2, p * HALF * FINE)
         a, _, a_d = _ramp(table, p, delta)
         b, b_p, b_d = _ramp(table, p - width, delta)
         t, _, t_d = _zigzag(table, p, delta)
