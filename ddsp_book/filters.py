@@ -12,7 +12,7 @@ import math
 from os import getpid
 import numpy as np
 import torch
-from numba import njit
+from numba import config, njit, set_num_threads
 from torchaudio.functional import lfilter
 from torchlpc import sample_wise_lpc
 from .fm import expect_rate, expect_tensor
@@ -150,12 +150,17 @@ def _steady(x, b, a, before):
     return lfilter(u, a, only_now, clamp=False)
 
 def _moving(x, b, a, before):
-    "By torchlpc's kernel: three taps over the input, then the recursion."
+    """By torchlpc's kernel: three taps over the input, then the recursion.
+    In as many threads as PyTorch uses; numba would set PyTorch's number to its own."""
+    threads = torch.get_num_threads()
+    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
     if before is None: before = x.new_zeros(len(x), 4)
     heard = torch.cat([before[:, [1, 0]], x], 1)
     u = b[..., 0] * x + b[..., 1] * heard[:, 1:-1] + b[..., 2] * heard[:, :-2]
     a = a[..., 1:].expand(*x.shape, 2)
-    return sample_wise_lpc(u, a, before[:, 2:].contiguous()).contiguous()
+    y = sample_wise_lpc(u, a, before[:, 2:].contiguous()).contiguous()
+    if torch.get_num_threads() != threads: torch.set_num_threads(threads)
+    return y
 
 # %% ../nbs/10_filters.ipynb #031
 @torch.compiler.disable
