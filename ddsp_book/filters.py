@@ -198,9 +198,10 @@ def _at(v, row, n):
     return np.float64(v[row * (v.shape[0] > 1), n * (v.shape[1] > 1)])
 
 @njit(**_SWIFTLY)
-def _svf_loop(first, last, x, k, r, before, low, band, high, after):
+def _svf_loop(first, last, x, k, r, mix, before, low, band, y, after):
     "Two integrators in a ring, row by row. k = tan(π f / fs), r = 1 / Q."
     for row in range(first, last):
+        of_low, of_band, of_high = _at(mix, row, 0), _at(mix, row, 1), _at(mix, row, 2)
         s1, s2 = np.float64(before[row, 0]), np.float64(before[row, 1])
         for n in range(x.shape[1]):
             g, damp, x0 = _at(k, row, n), _at(r, row, n), _at(x, row, n)
@@ -208,41 +209,50 @@ def _svf_loop(first, last, x, k, r, before, low, band, high, after):
             v1 = share * s1 + share * g * (x0 - s2)
             v2 = s2 + g * v1
             s1, s2 = 2 * v1 - s1, s2 + 2 * g * v1
-            low[row, n], band[row, n], high[row, n] = v2, damp * v1, x0 - damp * v1 - v2
+            v1 *= damp
+            low[row, n], band[row, n] = v2, v1
+            y[row, n] = of_low * v2 + of_band * v1 + of_high * (x0 - v1 - v2)
         after[row, 0], after[row, 1] = s1, s2
 
 # %% ../nbs/10_filters.ipynb #047
 @njit(**_SWIFTLY)
-def _svf_back(first, last, x, k, r, low, band, d_low, d_band, d_high, d_after, rate,
-              d_x, d_f, d_r, d_before):
+def _svf_back(first, last, x, k, r, mix, low, band, d_low, d_band, d_y, d_after, rate,
+              d_x, d_f, d_r, d_mix, d_before):
     "The same ring, turned round: from the last sample to the first."
     add_f, add_r = d_f.shape[1] == 1, d_r.shape[1] == 1  # one number for all samples
     for row in range(first, last):
-        e1, e2 = np.float64(d_after[row, 0]), np.float64(d_after[row, 1])
-        to_f = to_r = 0.0
+        of_low, of_band, of_high = _at(mix, row, 0), _at(mix, row, 1), _at(mix, row, 2)
+        e1, e2 = _at(d_after, row, 0), _at(d_after, row, 1)
+        to_f = to_r = to_low = to_band = to_high = 0.0
         for n in range(x.shape[1] - 1, -1, -1):
-            g, damp, h = _at(k, row, n), _at(r, row, n), _at(d_high, row, n)
-            share, v1 = 1 / (1 + g * (g + damp)), band[row, n] / damp
-            b, u2 = d_band[row, n] - h, d_low[row, n] - h + 2 * e2
+            g, damp, d = _at(k, row, n), _at(r, row, n), _at(d_y, row, n)
+            v2, v1, h = _at(low, row, n), _at(band, row, n), of_high * d
+            high = _at(x, row, n) - v1 - v2
+            to_low += d * v2; to_band += d * v1; to_high += d * high
+            share, v1 = 1 / (1 + g * (g + damp)), v1 / damp
+            b, u2 = _at(d_band, row, n) - h, _at(d_low, row, n) - h + 2 * e2
+            b, u2 = b + of_band * d, u2 + of_low * d
             u1 = share * (damp * b + 2 * e1) + share * g * u2
             u2 -= g * u1
-            high = _at(x, row, n) - band[row, n] - low[row, n]
             to_f = math.pi / rate * (1 + g * g) * (u1 * high + u2 * v1) + add_f * to_f
             to_r = (b - g * u1) * v1 + add_r * to_r
             d_x[row, n] = h + g * u1
             d_f[row, n * (1 - add_f)], d_r[row, n * (1 - add_r)] = to_f, to_r
             e1, e2 = u1 - e1, u2 - e2
         d_before[row, 0], d_before[row, 1] = e1, e2
+        d_mix[row, 0], d_mix[row, 1], d_mix[row, 2] = to_low, to_band, to_high
 
 # %% ../nbs/10_filters.ipynb #049
 def _in_threads(kernel, shape, *parts):
-    "Call `kernel(first, last, *parts)` for all rows, a share of them in each thread."
+    "Call `kernel(first, last, *parts)` row by row: each thread takes the next one."
     parts = [part.numpy() if torch.is_tensor(part) else part for part in parts]
-    rows, threads = shape[0], torch.get_num_threads() if math.prod(shape) > 10000 else 1
-    ends = [rows * i // threads for i in range(threads + 1)]
-    shares = [(first, last) for first, last in zip(ends, ends[1:]) if first < last]
-    others = [_pool(getpid()).submit(kernel, *share, *parts) for share in shares[1:]]
-    kernel(*shares[0], *parts)
+    threads = min(shape[0], torch.get_num_threads())
+    if threads == 1 or math.prod(shape) < 10000: return kernel(0, shape[0], *parts)
+    waiting = iter(range(shape[0]))
+    def work():
+        for row in waiting: kernel(row, row + 1, *parts)
+    others = [_pool(getpid()).submit(work) for _ in range(threads - 1)]
+    work()
     for other in others: other.result()
 
 @lru_cache
@@ -253,27 +263,28 @@ def _pool(process):  # threads do not survive a fork
 def _plain(*tensors): return [each.detach().cpu().contiguous() for each in tensors]
 
 class _SVF(torch.autograd.Function):
-    "Low, band and high of a state-variable filter, and its state. Runs on the CPU."
+    "Low, band, and a mix of low, band and high; and the state. Runs on the CPU."
     @staticmethod
-    def forward(ctx, x, cutoff_hz, r, before, rate):
+    def forward(ctx, x, cutoff_hz, r, mix, before, rate):
         k = torch.tan(math.pi / rate * cutoff_hz)
-        given = _plain(x, k, r, before)
-        made = [torch.empty_like(given[i]) for i in (0, 0, 0, 3)]
+        given = _plain(x, k, r, mix, before)
+        made = [torch.empty_like(given[i]) for i in (0, 0, 0, 4)]
         _in_threads(_svf_loop, x.shape, *given, *made)
-        ctx.save_for_backward(*given[:3], *made[:2])
-        ctx.rate = rate
+        ctx.save_for_backward(*given[:4], *made[:2])
+        ctx.rate, ctx.device = rate, x.device
+        ctx.set_materialize_grads(False)
         return tuple(each.to(x.device) for each in made)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grads):
-        x, k, r, *_ = ctx.saved_tensors
-        back = [x.new_empty(len(x), width) for width in (x.shape[1], k.shape[1],
-                                                         r.shape[1], 2)]
-        _in_threads(_svf_back, x.shape, *ctx.saved_tensors, *_plain(*grads), ctx.rate,
-                    *back)
-        back[1:3] = [g.sum_to_size(v.shape) for g, v in zip(back[1:3], (k, r))]
-        return *(each.to(grads[0].device) for each in back), None
+        x, k, r, mix, *_ = ctx.saved_tensors
+        grads = _plain(*(x.new_zeros(1, 1) if g is None else g for g in grads))
+        back = [x.new_empty(len(x), v.shape[1]) for v in (x, k, r, mix)]
+        back.append(x.new_empty(len(x), 2))
+        _in_threads(_svf_back, x.shape, *ctx.saved_tensors, *grads, ctx.rate, *back)
+        back[1:4] = [g.sum_to_size(v.shape) for g, v in zip(back[1:4], (k, r, mix))]
+        return *(each.to(ctx.device) for each in back), None
 
 # %% ../nbs/10_filters.ipynb #051
 @torch.compiler.disable
@@ -283,6 +294,7 @@ def svf(
     q,            # resonance, above 0; shaped likewise
     sample_rate,  # Hz
     state=None,   # (batch, 2): of the integrators, from the block before
+    mix=None,     # (batch, 3): how much of low, band and high. Then one sound of them
 ):                # low, band, high; where a state was given, and the new one
     """State-variable filter: three parts of `x`, which add up to it. Knobs may move.
     Where the cutoff rests, the same as `lowpass`, `bandpass` and `highpass`.
@@ -296,7 +308,10 @@ def svf(
     before = torch.zeros(len(x), 2, dtype=kind, device=x.device)
     if state is not None:
         before = expect_tensor("state", state, f"({len(x)}, 2)").to(kind)
-    *parts, after = _SVF.apply(x.to(kind), f_hz, 1 / q, before, rate)
-    parts = tuple(part.to(x.dtype) for part in parts)
+    shares = x.new_tensor([[0.0, 0, 1]])  # only the high part
+    if mix is not None: shares = expect_tensor("mix", mix, f"({len(x)}, 3)")
+    *parts, after = _SVF.apply(x.to(kind), f_hz, 1 / q, shares.to(kind), before, rate)
+    parts = tuple(part.to(x.dtype) for part in parts[0 if mix is None else 2:])
     for part in parts: _finite(part)
+    if mix is not None and state is None: return parts[0]
     return parts if state is None else (*parts, after)
