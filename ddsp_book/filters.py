@@ -6,9 +6,13 @@ __all__ = ['lowpass', 'highpass', 'bandpass', 'notch', 'peak', 'low_shelf', 'hig
 # %% ../nbs/10_filters.ipynb #010
 """Biquads: seven classic filters, steady or moving, with exact gradients.
 And a filter of two integrators that stays calm however its cutoff jumps."""
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 import math
+from os import getpid
+import numpy as np
 import torch
-from numba import njit
+from numba import config, njit, set_num_threads
 from torchaudio.functional import lfilter
 from torchlpc import sample_wise_lpc
 from .fm import expect_rate, expect_tensor
@@ -29,21 +33,23 @@ def _digital(numerator, denominator):
                  for each in (b, a))  # in memory, each coefficient lies by itself
 
 # %% ../nbs/10_filters.ipynb #015
-def _expect(cutoff_hz, q, sample_rate, gain_db=0.0):
-    "k = tan(π f / fs), 1 / Q and 10^(gain / 40), in shapes that broadcast."
+def _expect(sample_rate, **knobs):
+    "The rate, and cutoff, Q and gain as tensors in shapes that broadcast."
     rate = expect_rate(sample_rate)
-    given = dict(cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
-    for name, value in given.items():
+    for name, value in knobs.items():
         if not torch.is_tensor(value):
             value = torch.as_tensor(value, dtype=torch.double)
-        given[name] = expect_tensor(name, value, "() or (batch,) or (batch, samples)",
+        knobs[name] = expect_tensor(name, value, "() or (batch,) or (batch, samples)",
                                     positive=name == "q")
-    _below_nyquist(given["cutoff_hz"].detach(), rate)
-    if any(value.ndim == 2 for value in given.values()):
-        given = {name: value[:, None] if value.ndim == 1 else value
-                 for name, value in given.items()}
-    k = torch.tan(math.pi / rate * given["cutoff_hz"])
-    return k, 1 / given["q"], 10 ** (given["gain_db"] / 40)
+    _below_nyquist(knobs["cutoff_hz"].detach(), rate)
+    moving = any(value.ndim == 2 for value in knobs.values())
+    return rate, [value[:, None] if moving and value.ndim == 1 else value
+                  for value in knobs.values()]
+
+def _warped(cutoff_hz, q, sample_rate, gain_db=0.0):
+    "k = tan(π f / fs), 1 / Q and 10^(gain / 40)."
+    rate, knobs = _expect(sample_rate, cutoff_hz=cutoff_hz, q=q, gain_db=gain_db)
+    return torch.tan(math.pi / rate * knobs[0]), 1 / knobs[1], 10 ** (knobs[2] / 40)
 
 def _below_nyquist(cutoff_hz, rate):
     if torch.compiler.is_compiling() or cutoff_hz.is_meta: return
@@ -55,39 +61,39 @@ def _below_nyquist(cutoff_hz, rate):
 # %% ../nbs/10_filters.ipynb #017
 def lowpass(cutoff_hz, q, sample_rate):
     "Keeps what is below the cutoff; above, 12 dB less per octave."
-    k, r, _ = _expect(cutoff_hz, q, sample_rate)
+    k, r, _ = _warped(cutoff_hz, q, sample_rate)
     return _digital((k * k, 0, 0), (k * k, k * r, 1))
 
 def highpass(cutoff_hz, q, sample_rate):
     "Keeps what is above the cutoff; below, 12 dB less per octave."
-    k, r, _ = _expect(cutoff_hz, q, sample_rate)
+    k, r, _ = _warped(cutoff_hz, q, sample_rate)
     return _digital((0, 0, torch.ones_like(k * r)), (k * k, k * r, 1))
 
 def bandpass(cutoff_hz, q, sample_rate):
     "Keeps what is around the cutoff; there its gain is 0 dB."
-    k, r, _ = _expect(cutoff_hz, q, sample_rate)
+    k, r, _ = _warped(cutoff_hz, q, sample_rate)
     return _digital((0, k * r, 0), (k * k, k * r, 1))
 
 def notch(cutoff_hz, q, sample_rate):
     "Keeps all but the cutoff; there it is silent."
-    k, r, _ = _expect(cutoff_hz, q, sample_rate)
+    k, r, _ = _warped(cutoff_hz, q, sample_rate)
     return _digital((k * k, 0, 1), (k * k, k * r, 1))
 
 # %% ../nbs/10_filters.ipynb #018
 def peak(cutoff_hz, q, gain_db, sample_rate):
     "Raises or lowers what is around the cutoff by `gain_db`."
-    k, r, root = _expect(cutoff_hz, q, sample_rate, gain_db)
+    k, r, root = _warped(cutoff_hz, q, sample_rate, gain_db)
     return _digital((k * k, k * r * root, 1), (k * k, k * r / root, 1))
 
 def low_shelf(cutoff_hz, q, gain_db, sample_rate):
     "Raises or lowers what is below the cutoff by `gain_db`; halfway at the cutoff."
-    k, r, root = _expect(cutoff_hz, q, sample_rate, gain_db)
+    k, r, root = _warped(cutoff_hz, q, sample_rate, gain_db)
     mid = k * r * root.sqrt()
     return _digital((root * root * k * k, root * mid, root), (k * k, mid, root))
 
 def high_shelf(cutoff_hz, q, gain_db, sample_rate):
     "Raises or lowers what is above the cutoff by `gain_db`; halfway at the cutoff."
-    k, r, root = _expect(cutoff_hz, q, sample_rate, gain_db)
+    k, r, root = _warped(cutoff_hz, q, sample_rate, gain_db)
     mid = k * r * root.sqrt()
     return _digital((root * k * k, root * mid, root * root), (root * k * k, mid, 1))
 
@@ -144,12 +150,17 @@ def _steady(x, b, a, before):
     return lfilter(u, a, only_now, clamp=False)
 
 def _moving(x, b, a, before):
-    "By torchlpc's kernel: three taps over the input, then the recursion."
+    """By torchlpc's kernel: three taps over the input, then the recursion.
+    In as many threads as PyTorch uses; numba would set PyTorch's number to its own."""
+    threads = torch.get_num_threads()
+    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
     if before is None: before = x.new_zeros(len(x), 4)
     heard = torch.cat([before[:, [1, 0]], x], 1)
     u = b[..., 0] * x + b[..., 1] * heard[:, 1:-1] + b[..., 2] * heard[:, :-2]
     a = a[..., 1:].expand(*x.shape, 2)
-    return sample_wise_lpc(u, a, before[:, 2:].contiguous()).contiguous()
+    y = sample_wise_lpc(u, a, before[:, 2:].contiguous()).contiguous()
+    if torch.get_num_threads() != threads: torch.set_num_threads(threads)
+    return y
 
 # %% ../nbs/10_filters.ipynb #031
 @torch.compiler.disable
@@ -179,64 +190,103 @@ def biquad(
     return result, torch.cat(after, 1)
 
 # %% ../nbs/10_filters.ipynb #046
-@njit(nogil=True, cache=True)
-def _svf_loop(x, k, r, before, low, band, after):
+_SWIFTLY = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+
+@njit(inline="always", **_SWIFTLY)
+def _at(v, row, n):
+    "One number of (1 or rows, 1 or samples), in float64."
+    return np.float64(v[row * (v.shape[0] > 1), n * (v.shape[1] > 1)])
+
+@njit(**_SWIFTLY)
+def _svf_loop(first, last, x, k, r, mix, before, low, band, y, after):
     "Two integrators in a ring, row by row. k = tan(π f / fs), r = 1 / Q."
-    for row in range(len(x)):
-        s1, s2 = before[row]
+    for row in range(first, last):
+        of_low, of_band, of_high = _at(mix, row, 0), _at(mix, row, 1), _at(mix, row, 2)
+        s1, s2 = np.float64(before[row, 0]), np.float64(before[row, 1])
         for n in range(x.shape[1]):
-            g = k[row, n]
-            v1 = (s1 + g * (x[row, n] - s2)) / (1 + g * (g + r[row, n]))
+            g, damp, x0 = _at(k, row, n), _at(r, row, n), _at(x, row, n)
+            share = 1 / (1 + g * (g + damp))
+            v1 = share * s1 + share * g * (x0 - s2)
             v2 = s2 + g * v1
-            s1, s2 = 2 * v1 - s1, 2 * v2 - s2
-            band[row, n], low[row, n] = v1, v2
-        after[row] = s1, s2
+            s1, s2 = 2 * v1 - s1, s2 + 2 * g * v1
+            v1 *= damp
+            low[row, n], band[row, n] = v2, v1
+            y[row, n] = of_low * v2 + of_band * v1 + of_high * (x0 - v1 - v2)
+        after[row, 0], after[row, 1] = s1, s2
 
 # %% ../nbs/10_filters.ipynb #047
-@njit(nogil=True, cache=True)
-def _svf_back(x, k, r, low, band, d_low, d_band, d_after, d_x, d_k, d_r, d_before):
+@njit(**_SWIFTLY)
+def _svf_back(first, last, x, k, r, mix, low, band, d_low, d_band, d_y, d_after, rate,
+              d_x, d_f, d_r, d_mix, d_before):
     "The same ring, turned round: from the last sample to the first."
-    for row in range(len(x)):
-        e1, e2 = d_after[row]
+    add_f, add_r = d_f.shape[1] == 1, d_r.shape[1] == 1  # one number for all samples
+    for row in range(first, last):
+        of_low, of_band, of_high = _at(mix, row, 0), _at(mix, row, 1), _at(mix, row, 2)
+        e1, e2 = _at(d_after, row, 0), _at(d_after, row, 1)
+        to_f = to_r = to_low = to_band = to_high = 0.0
         for n in range(x.shape[1] - 1, -1, -1):
-            g, v1, v2 = k[row, n], band[row, n], low[row, n]
-            u1, u2 = d_band[row, n] + 2 * e1, d_low[row, n] + 2 * e2
-            u1 = (u1 + g * u2) / (1 + g * (g + r[row, n]))
+            g, damp, d = _at(k, row, n), _at(r, row, n), _at(d_y, row, n)
+            v2, v1, h = _at(low, row, n), _at(band, row, n), of_high * d
+            high = _at(x, row, n) - v1 - v2
+            to_low += d * v2; to_band += d * v1; to_high += d * high
+            share, v1 = 1 / (1 + g * (g + damp)), v1 / damp
+            b, u2 = _at(d_band, row, n) - h, _at(d_low, row, n) - h + 2 * e2
+            b, u2 = b + of_band * d, u2 + of_low * d
+            u1 = share * (damp * b + 2 * e1) + share * g * u2
             u2 -= g * u1
-            high = x[row, n] - r[row, n] * v1 - v2
-            d_x[row, n], d_r[row, n] = g * u1, -g * u1 * v1
-            d_k[row, n] = u1 * high + u2 * v1
+            to_f = math.pi / rate * (1 + g * g) * (u1 * high + u2 * v1) + add_f * to_f
+            to_r = (b - g * u1) * v1 + add_r * to_r
+            d_x[row, n] = h + g * u1
+            d_f[row, n * (1 - add_f)], d_r[row, n * (1 - add_r)] = to_f, to_r
             e1, e2 = u1 - e1, u2 - e2
-        d_before[row] = e1, e2
+        d_before[row, 0], d_before[row, 1] = e1, e2
+        d_mix[row, 0], d_mix[row, 1], d_mix[row, 2] = to_low, to_band, to_high
 
-# %% ../nbs/10_filters.ipynb #048
-def _arrays(*tensors): return [each.detach().cpu().numpy() for each in tensors]
+# %% ../nbs/10_filters.ipynb #049
+def _in_threads(kernel, shape, *parts):
+    "Call `kernel(first, last, *parts)` row by row: each thread takes the next one."
+    parts = [part.numpy() if torch.is_tensor(part) else part for part in parts]
+    threads = min(shape[0], torch.get_num_threads())
+    if threads == 1 or math.prod(shape) < 10000: return kernel(0, shape[0], *parts)
+    waiting = iter(range(shape[0]))
+    def work():
+        for row in waiting: kernel(row, row + 1, *parts)
+    others = [_pool(getpid()).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others: other.result()
+
+@lru_cache
+def _pool(process):  # threads do not survive a fork
+    return ThreadPoolExecutor(thread_name_prefix="ddsp_book")
+
+# %% ../nbs/10_filters.ipynb #050
+def _plain(*tensors): return [each.detach().cpu().contiguous() for each in tensors]
 
 class _SVF(torch.autograd.Function):
-    "Low and band of a state-variable filter, and the state after. Runs on the CPU."
+    "Low, band, and a mix of low, band and high; and the state. Runs on the CPU."
     @staticmethod
-    def forward(ctx, x, k, r, before):
-        low, band = (torch.empty(x.shape, dtype=x.dtype) for _ in range(2))
-        after = torch.empty(before.shape, dtype=x.dtype)
-        wide = [each.expand(x.shape) for each in (k, r)]
-        _svf_loop(*_arrays(x, *wide, before, low, band, after))
-        results = [each.to(x.device) for each in (low, band, after)]
-        ctx.save_for_backward(x, k, r, *results[:2])
-        return tuple(results)
+    def forward(ctx, x, cutoff_hz, r, mix, before, rate):
+        k = torch.tan(math.pi / rate * cutoff_hz)
+        given = _plain(x, k, r, mix, before)
+        made = [torch.empty_like(given[i]) for i in (0, 0, 0, 4)]
+        _in_threads(_svf_loop, x.shape, *given, *made)
+        ctx.save_for_backward(*given[:4], *made[:2])
+        ctx.rate, ctx.device = rate, x.device
+        ctx.set_materialize_grads(False)
+        return tuple(each.to(x.device) for each in made)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grads):
-        x, k, r, low, band = ctx.saved_tensors
-        given = [each.contiguous() for each in grads]
-        back = [torch.empty(x.shape, dtype=x.dtype) for _ in range(3)]
-        back.append(torch.empty(len(x), 2, dtype=x.dtype))
-        wide = [each.expand(x.shape) for each in (k, r)]
-        _svf_back(*_arrays(x, *wide, low, band, *given, *back))
-        d_x, d_k, d_r, d_before = (each.to(x.device) for each in back)
-        return d_x, d_k.sum_to_size(k.shape), d_r.sum_to_size(r.shape), d_before
+        x, k, r, mix, *_ = ctx.saved_tensors
+        grads = _plain(*(x.new_zeros(1, 1) if g is None else g for g in grads))
+        back = [x.new_empty(len(x), v.shape[1]) for v in (x, k, r, mix)]
+        back.append(x.new_empty(len(x), 2))
+        _in_threads(_svf_back, x.shape, *ctx.saved_tensors, *grads, ctx.rate, *back)
+        back[1:4] = [g.sum_to_size(v.shape) for g, v in zip(back[1:4], (k, r, mix))]
+        return *(each.to(ctx.device) for each in back), None
 
-# %% ../nbs/10_filters.ipynb #049
+# %% ../nbs/10_filters.ipynb #051
 @torch.compiler.disable
 def svf(
     x,            # audio; (batch, samples)
@@ -244,21 +294,24 @@ def svf(
     q,            # resonance, above 0; shaped likewise
     sample_rate,  # Hz
     state=None,   # (batch, 2): of the integrators, from the block before
+    mix=None,     # (batch, 3): how much of low, band and high. Then one sound of them
 ):                # low, band, high; where a state was given, and the new one
-    """State-variable filter: three parts of `x`, which add up to it; the cutoff may move.
+    """State-variable filter: three parts of `x`, which add up to it. Knobs may move.
     Where the cutoff rests, the same as `lowpass`, `bandpass` and `highpass`.
     Where it leaps, it stays calm: its states never grow by themselves."""
     x = expect_tensor("x", x, "(batch, samples)")
-    k, r, _ = _expect(cutoff_hz, q, sample_rate)
-    kind = torch.promote_types(x.dtype, torch.result_type(k, r))
+    rate, knobs = _expect(sample_rate, cutoff_hz=cutoff_hz, q=q)
+    kind = torch.promote_types(x.dtype, torch.result_type(*knobs))
     kind = torch.promote_types(kind, torch.float32)
-    k, r = _spread("cutoff_hz", k, x), _spread("q", r, x)
+    f_hz, q = (_spread(name, knob, x).to(kind)
+               for name, knob in zip(("cutoff_hz", "q"), knobs))
     before = torch.zeros(len(x), 2, dtype=kind, device=x.device)
     if state is not None:
         before = expect_tensor("state", state, f"({len(x)}, 2)").to(kind)
-    wide = x.to(kind)
-    low, band, after = _SVF.apply(wide, k.to(kind), r.to(kind), before)
-    band = r * band
-    parts = tuple(part.to(x.dtype) for part in (low, band, wide - low - band))
+    shares = x.new_tensor([[0.0, 0, 1]])  # only the high part
+    if mix is not None: shares = expect_tensor("mix", mix, f"({len(x)}, 3)")
+    *parts, after = _SVF.apply(x.to(kind), f_hz, 1 / q, shares.to(kind), before, rate)
+    parts = tuple(part.to(x.dtype) for part in parts[0 if mix is None else 2:])
     for part in parts: _finite(part)
+    if mix is not None and state is None: return parts[0]
     return parts if state is None else (*parts, after)

@@ -89,7 +89,7 @@ _SLOPE = {jump: kernel, corner: jump}
 # %% ../nbs/09_oscillators.ipynb #032
 def _near(phi, cycles, delta):
     """Which samples feel a whole cycle, the nearest or one of its neighbours.
-    Their numbers in the batch, those of their deltas; how far off (samples), and delta."""
+    Their numbers in the batch, those of their deltas; samples off, and delta."""
     whole, n = phi.round(), phi.shape[1]
     off, felt = phi - whole, (HALF * delta).to(phi)
     reach = felt.amax(1)
@@ -97,7 +97,8 @@ def _near(phi, cycles, delta):
     for j in range(-last, last + 1):
         rows = (reach > abs(j) - 0.5).nonzero()[:, 0]
         there = (off[rows] + j).abs_() < felt[rows]
-        count, skipped = there.sum(1), rows - torch.arange(len(rows), device=rows.device)
+        count = there.sum(1)
+        skipped = rows - torch.arange(len(rows), device=rows.device)
         near = there.flatten().nonzero()[:, 0] + (n * skipped).repeat_interleave(count)
         which = rows.repeat_interleave(count) if delta.shape[1] == 1 else near
         size = _at(delta, which)

@@ -7,7 +7,6 @@ __all__ = ['SHAPES', 'FILTERS', 'MIDDLE_C_HZ', 'KINDS', 'FINE', 'PER_SAMPLE', 'S
 # %% ../nbs/11_subtractive.ipynb #005
 """SubtractiveSynth: oscillators and noise, a filter that moves, an amplifier.
 Batched, with exact gradients to every knob but the choice of the filter."""
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
@@ -18,7 +17,7 @@ from numba import njit
 from torch import nn
 from torch.autograd import grad
 from .envelope import NOTE, adsr, envelope_knobs
-from .filters import bandpass, biquad, highpass, lowpass
+from .filters import _SWIFTLY, _in_threads, svf
 from .fm import expect_count, expect_rate, expect_tensor
 from .hybrid import white_noise
 from .knobs import Knob, Panel
@@ -129,7 +128,7 @@ def cutoff(self, patch, env, f0_hz):
 SubtractiveSynth.envelopes, SubtractiveSynth.source = envelopes, source
 SubtractiveSynth.cutoff = cutoff
 
-# %% ../nbs/11_subtractive.ipynb #021
+# %% ../nbs/11_subtractive.ipynb #022
 KINDS = (1, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)  # how much of low, band, high-pass
 
 def _filtered(x, cutoff_hz, patch, rate):
@@ -138,102 +137,12 @@ def _filtered(x, cutoff_hz, patch, rate):
     steep = (kind == 1).nonzero()[:, 0]
     if len(steep):
         flat = torch.full_like(q[steep], 0.5**0.5)
-        once = _section(x[steep], cutoff_hz[steep], flat, x.new_tensor(KINDS[:1]), rate)
-        x = x.index_copy(0, steep, once)
-    return _section(x, cutoff_hz, q, x.new_tensor(KINDS)[kind], rate)
-
-def _section(x, cutoff_hz, q, shares, rate):
-    "One biquad: `shares` of low-pass, band-pass, high-pass, which have the same poles."
-    if _swift(x):
-        k = torch.tan(math.pi / rate * cutoff_hz)
-        return _Sweep.apply(x, k, 1 / q, shares.expand(len(x), 3))
-    three = [shape(cutoff_hz, q, rate) for shape in (lowpass, bandpass, highpass)]
-    b = sum(share[:, None, None] * b for share, (b, _) in zip(shares.unbind(1), three))
-    return biquad(x, b, three[0][1])
-
-# %% ../nbs/11_subtractive.ipynb #031
-def _in_threads(kernel, rows, *parts):
-    "Call `kernel(first, last, *parts)` for all rows, a share of them in each thread."
-    parts = [part.numpy() if torch.is_tensor(part) else part for part in parts]
-    threads = torch.get_num_threads()
-    ends = [rows * i // threads for i in range(threads + 1)]
-    shares = [(first, last) for first, last in zip(ends, ends[1:]) if first < last]
-    if len(shares) == 1: return kernel(*shares[0], *parts)
-    others = [_POOL.submit(kernel, *share, *parts) for share in shares[1:]]
-    kernel(*shares[0], *parts)
-    for other in others: other.result()
-
-_POOL = ThreadPoolExecutor(thread_name_prefix="subtractive")
-_SWIFTLY = dict(nogil=True, cache=True, error_model="numpy")  # how numba compiles
-
-def _swift(x): return x.device.type == "cpu"  # elsewhere: chapters 9 and 10 as they are
-
-def _plain(*tensors): return [each.detach().contiguous() for each in tensors]
+        x = x.index_copy(0, steep, svf(x[steep], cutoff_hz[steep], flat, rate)[0])
+    return svf(x, cutoff_hz, q, rate, mix=x.new_tensor(KINDS)[kind])
 
 # %% ../nbs/11_subtractive.ipynb #032
-@njit(**_SWIFTLY)
-def _sweep(first, last, x, k, r, shares, y):
-    "Bilinear biquad, direct form I, k = tan(π f / rate), r = 1 / q; float64 inside."
-    for row in range(first, last):
-        low, band, high = shares[row]
-        x1 = x2 = y1 = y2 = 0.0
-        for n in range(x.shape[1]):
-            x0, f = float(x[row, n]), float(k[row, n])
-            kk, kr = f * f, f * r[row]
-            y0 = (low * kk * (x0 + 2 * x1 + x2) + band * kr * (x0 - x2)
-                  + high * (x0 - 2 * x1 + x2)
-                  - 2 * (kk - 1) * y1 - (kk - kr + 1) * y2) / (kk + kr + 1)
-            y[row, n] = y0
-            x1, x2, y1, y2 = x0, x1, y0, y1
+def _swift(x): return x.device.type == "cpu"  # elsewhere: chapter 9 as it is
 
-# %% ../nbs/11_subtractive.ipynb #033
-@njit(**_SWIFTLY)
-def _sweep_back(first, last, x, k, r, shares, y, g, g_x, g_k, g_r):
-    "From the last sample to the first; l0, l1, l2: what y[n], y[n+1], y[n+2] do."
-    for row in range(first, last):
-        (low, band, high), q = shares[row], float(r[row])
-        a1 = a2 = a2_next = b1 = b2 = b2_next = l1 = l2 = total = 0.0
-        for n in range(x.shape[1] - 1, -1, -1):
-            f = float(k[row, n])
-            kk, kr, scale = f * f, f * q, 1 / (f * f + f * q + 1)
-            x0, x1, x2 = _three(x, row, n)
-            y0, y1, y2 = _three(y, row, n)
-            l0 = g[row, n] - a1 * l1 - a2 * l2
-            b0 = (low * kk + band * kr + high) * scale
-            g_x[row, n] = b0 * l0 + b1 * l1 + b2 * l2
-            g_k[row, n] = l0 * scale * (
-                2 * low * f * (x0 + 2 * x1 + x2) + band * q * (x0 - x2)
-                - 4 * f * y1 - (2 * f - q) * y2 - (2 * f + q) * y0)
-            total += l0 * scale * f * (band * (x0 - x2) + y2 - y0)
-            a1, a2, a2_next = 2 * (kk - 1) * scale, a2_next, (kk - kr + 1) * scale
-            b1, b2 = 2 * (low * kk - high) * scale, b2_next
-            b2_next = (low * kk - band * kr + high) * scale
-            l1, l2 = l0, l1
-        g_r[row] = total
-
-@njit(inline="always", **_SWIFTLY)
-def _three(x, row, n):
-    "Sample n and the two before it."
-    one, two = x[row, n - 1] if n > 0 else 0, x[row, n - 2] if n > 1 else 0
-    return float(x[row, n]), float(one), float(two)
-
-# %% ../nbs/11_subtractive.ipynb #034
-class _Sweep(torch.autograd.Function):
-    "`_sweep` for PyTorch, with its gradient to x, k and r."
-    @staticmethod
-    def forward(ctx, x, k, r, shares):
-        kept = [*_plain(x, k, r, shares), torch.empty_like(x)]
-        ctx.save_for_backward(*kept)
-        _in_threads(_sweep, len(x), *kept)
-        return kept[-1]
-
-    @staticmethod
-    def backward(ctx, g):
-        grads = [torch.empty_like(part) for part in ctx.saved_tensors[:3]]
-        _in_threads(_sweep_back, len(g), *ctx.saved_tensors, g.contiguous(), *grads)
-        return *grads, None
-
-# %% ../nbs/11_subtractive.ipynb #036
 FINE = 64  # entries of a table for each sample
 
 @lru_cache
@@ -253,7 +162,7 @@ def _cubics(values, slopes):
     v0, v1, m0, m1 = values[:-1], values[1:], slopes[:-1], slopes[1:]
     return np.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], 1)
 
-# %% ../nbs/11_subtractive.ipynb #037
+# %% ../nbs/11_subtractive.ipynb #033
 @njit(inline="always", **_SWIFTLY)
 def _look_up(tables, kind, u):
     "Value and slope of one of the tables, `u` entries from its beginning."
@@ -265,6 +174,7 @@ def _look_up(tables, kind, u):
 def _edge(tables, kind, d, delta):
     "What edges at whole cycles add at `d`: the sum, its slope in x, and Σ x · slope."
     value = steep = lean = 0.0
+    if delta <= 1 / (2 * HALF) and abs(d) >= HALF * delta: return value, steep, lean
     reach = 0 if delta <= 1 / (2 * HALF) else math.ceil(HALF * delta - 0.5)
     for j in range(-reach, reach + 1):
         x = (d - j) / delta
@@ -277,7 +187,7 @@ def _edge(tables, kind, d, delta):
         value, steep, lean = value + v, steep + m, lean + x * m
     return value, steep, lean
 
-# %% ../nbs/11_subtractive.ipynb #038
+# %% ../nbs/11_subtractive.ipynb #034
 @njit(**_SWIFTLY)
 def _ramp(tables, p, delta):
     "A saw at phase `p`; its slopes in p and delta."
@@ -296,7 +206,7 @@ def _zigzag(tables, p, delta):
             (4.0 if d >= 0 else -4.0) + 8 * (low_steep - top_steep),
             8 * (low - top - low_lean + top_lean))
 
-# %% ../nbs/11_subtractive.ipynb #039
+# %% ../nbs/11_subtractive.ipynb #035
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
 @njit(**_SWIFTLY)
@@ -308,109 +218,114 @@ def _point(table, saw, pulse, triangle, sine, width, delta, p):
     if triangle: y += triangle * _zigzag(table, p, delta)[0]
     return y
 
-# %% ../nbs/11_subtractive.ipynb #040
+# %% ../nbs/11_subtractive.ipynb #036
 @njit(inline="always", **_SWIFTLY)
-def _between(p, size):
-    "Where phase `p` lies in a period of `size` points: the first of four, and how far."
-    at = p * size
+def _between(n, delta, size):
+    "Where sample `n` lies in a period of `size` points: after which, and how far."
+    at = (n * delta - math.floor(n * delta)) * size
     i = int(at)
     return i, at - i
 
-@njit(inline="always", **_SWIFTLY)
-def _four(t):
-    "Weights of four points for a value between the middle two; slopes. [Lagrange]"
-    a, b, c = t + 1, t - 1, t - 2
-    return ((-t * b * c / 6, a * b * c / 2, -a * t * c / 2, a * t * b / 6),
-            (-(t * b + t * c + b * c) / 6, (a * b + a * c + b * c) / 2,
-             -(a * t + a * c + t * c) / 2, (a * t + a * b + t * b) / 6))
+@njit(**_SWIFTLY)
+def _through(period):
+    "Cubics through four points each, for what lies between the middle two. [Lagrange]"
+    size, cubic = len(period), np.empty((len(period), 4))
+    for i in range(size):  # what is counted from the end wraps round
+        p0, p1 = period[i - 1], period[i]
+        p2, p3 = period[i + 1 - size], period[i + 2 - size]
+        cubic[i, 0], cubic[i, 1] = p1, p2 - p0 / 3 - p1 / 2 - p3 / 6
+        cubic[i, 2], cubic[i, 3] = (p0 + p2) / 2 - p1, (p3 - p0) / 6 + (p1 - p2) / 2
+    return cubic
 
-# %% ../nbs/11_subtractive.ipynb #042
+# %% ../nbs/11_subtractive.ipynb #037
 @njit(**_SWIFTLY)
 def _bank(first, last, f_hz, level, width, rate, table, y):
     "Steady oscillators of some voices: one period is computed, and read all along."
     for voice in range(first, last):
+        out = y[voice]
         for row in range(voice, len(f_hz), len(y)):
             delta = f_hz[row] / rate
             if delta >= 0.5 or not level[row].any(): continue
             saw, pulse, triangle, sine = level[row]
-            size = math.ceil(PER_SAMPLE / delta)
-            period = np.empty(size + 3)
+            period = np.empty(math.ceil(PER_SAMPLE / delta))
+            size = len(period)
             for i in range(size):
-                p = i / size
-                period[i + 1] = _point(table, saw, pulse, triangle, sine,
-                                       width[voice], delta, p)
-            period[0], period[-2], period[-1] = period[size], period[1], period[2]
-            for n in range(y.shape[1]):
-                i, t = _between(n * delta % 1, size)
-                w, _ = _four(t)
-                y[voice, n] += (w[0] * period[i] + w[1] * period[i + 1]
-                                + w[2] * period[i + 2] + w[3] * period[i + 3])
+                period[i] = _point(table, saw, pulse, triangle, sine, width[voice],
+                                   delta, i / size)
+            c = _through(period)
+            for n in range(len(out)):
+                i, t = _between(n, delta, size)
+                out[n] += c[i, 0] + t * (c[i, 1] + t * (c[i, 2] + t * c[i, 3]))
 
-# %% ../nbs/11_subtractive.ipynb #043
+# %% ../nbs/11_subtractive.ipynb #039
 @njit(**_SWIFTLY)
 def _bank_back(first, last, f_hz, level, width, rate, table, g,
                g_f, g_level, g_width):
-    "Write the gradient into the points of the period; multiply with the shapes."
+    "Collect the gradient at each point of the period; multiply with the shapes."
     for voice in range(first, last):
+        heard = g[voice]
         for row in range(voice, len(f_hz), len(g)):
             delta = f_hz[row] / rate
             if delta >= 0.5: continue
             size = math.ceil(PER_SAMPLE / delta)
-            to_point, to_phase = np.zeros(size + 3), np.zeros(size + 3)
-            for n in range(g.shape[1]):
-                i, t = _between(n * delta % 1, size)
-                w, slopes = _four(t)
-                now = float(g[voice, n])
-                for k in range(4):
-                    to_point[i + k] += now * w[k]
-                    to_phase[i + k] += now * n * slopes[k]
-            for each in (to_point, to_phase):
-                each[size] += each[0]; each[1] += each[-2]; each[2] += each[-1]
-            to_f, to_width = _points_back(to_point, to_phase, level[row], width[voice],
-                                          delta, table, g_level[row])
+            m = np.zeros((size, 8))
+            for n in range(len(heard)):
+                i, t = _between(n, delta, size)
+                a = np.float64(heard[n])
+                b, c = a * t, a * t * t
+                m[i, 0] += a; m[i, 1] += b; m[i, 2] += c; m[i, 3] += c * t
+                m[i, 4] += n * a; m[i, 5] += n * b; m[i, 6] += n * c
+            to_f, to_width = _points_back(m, level[row], width[voice], delta, table,
+                                          g_level[row])
             g_f[row] = to_f / rate
             g_width[voice] += to_width
 
-# %% ../nbs/11_subtractive.ipynb #044
+# %% ../nbs/11_subtractive.ipynb #040
 @njit(**_SWIFTLY)
-def _points_back(to_point, to_phase, level, width, delta, table, g_level):
+def _points_back(m, level, width, delta, table, g_level):
     "From the points of a period to pitch and width; the levels' are added in place."
     saw, pulse, triangle, sine = level
-    size, to_f, to_width = len(to_point) - 3, 0.0, 0.0
+    size, to_f, to_width = len(m), 0.0, 0.0
+    period = np.empty(size)
     for i in range(size):
-        p, g, g_p = i / size, to_point[i + 1], to_phase[i + 1] * size
+        p, up, down, last = i / size, m[i - 1], m[i + 1 - size], m[i - 2]
+        g = (m[i, 0] - m[i, 1] / 2 - m[i, 2] + m[i, 3] / 2 + (last[3] - last[1]) / 6
+             + up[1] + (up[2] - up[3]) / 2 - down[1] / 3 + down[2] / 2 - down[3] / 6)
         s, _ = _look_up(table, 2, p * HALF * FINE)
         a, _, a_d = _ramp(table, p, delta)
         b, b_p, b_d = _ramp(table, p - width, delta)
         t, _, t_d = _zigzag(table, p, delta)
-        to_f += g_p * ((saw - pulse) * a + pulse * b + triangle * t + sine * s)
+        period[i] = (saw - pulse) * a + pulse * b + triangle * t + sine * s
         to_f += g * ((saw - pulse) * a_d + pulse * b_d + triangle * t_d)
         to_width -= g * pulse * b_p
-        g_level[0] += g * a
-        g_level[1] += g * (b - a)
-        g_level[2] += g * t
-        g_level[3] += g * s
+        g_level[0] += g * a; g_level[1] += g * (b - a)
+        g_level[2] += g * t; g_level[3] += g * s
+    c = _through(period)
+    for i in range(size):
+        slope = c[i, 1] * m[i, 4] + 2 * c[i, 2] * m[i, 5] + 3 * c[i, 3] * m[i, 6]
+        to_f += size * slope
     return to_f, to_width
 
-# %% ../nbs/11_subtractive.ipynb #045
+# %% ../nbs/11_subtractive.ipynb #041
 class _Bank(torch.autograd.Function):
     "`_bank` for PyTorch: rows of oscillators → sounds, with all gradients."
     @staticmethod
     def forward(ctx, f_hz, level, width, rate, n_samples):
-        kept, y = _plain(f_hz, level, width), f_hz.new_zeros(len(width), n_samples)
+        kept = [each.detach().contiguous() for each in (f_hz, level, width)]
+        y = f_hz.new_zeros(len(width), n_samples)
         ctx.save_for_backward(*kept)
         ctx.rate = rate
-        _in_threads(_bank, len(y), *kept, rate, _tables(), y)
+        _in_threads(_bank, y.shape, *kept, rate, _tables(), y)
         return y
 
     @staticmethod
     def backward(ctx, g):
         kept, g = ctx.saved_tensors, g.contiguous()
         grads = [torch.zeros_like(each, dtype=torch.float64) for each in kept]
-        _in_threads(_bank_back, len(g), *kept, ctx.rate, _tables(), g, *grads)
+        _in_threads(_bank_back, g.shape, *kept, ctx.rate, _tables(), g, *grads)
         return *(each.to(g.dtype) for each in grads), None, None
 
-# %% ../nbs/11_subtractive.ipynb #068
+# %% ../nbs/11_subtractive.ipynb #064
 def preset(
     name,  # "bass", …
 ):         # a patch, batch of 1

@@ -130,6 +130,32 @@ def test_gradcheck_svf(shapes):
     inputs = [leaf(noise(2, 9)), *knobs(SHAPES[shapes]), leaf(noise(2, 2))]
     assert torch.autograd.gradcheck(lambda x, f, q, s: svf(x, f, q, FS, s), inputs)
 
+def test_gradcheck_of_a_mix():
+    "How much of low, band and high, one row of each; and only the mix is used."
+    inputs = [leaf(noise(3, 9)), *knobs(((3, 9), (3,))), leaf(noise(3, 2)), leaf(noise(3, 3))]
+    def run(x, f, q, s, mix): return svf(x, f, q, FS, s, mix)
+    assert torch.autograd.gradcheck(run, inputs)
+    x, f, q, state, mix = inputs
+    together = sum(share[:, None] * part for share, part in zip(mix.unbind(1), svf(x, f, q, FS)))
+    assert torch.allclose(svf(x, f, q, FS, mix=mix), together, atol=1e-12)
+
+def test_threads_change_nothing():
+    inputs, before, results = [leaf(noise(5, 4000)), *knobs(((1, 4000), (5,)))], torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 8):
+            torch.set_num_threads(threads)
+            parts = svf(*inputs, FS)
+            results.append([*parts, *torch.autograd.grad(parts[0].square().sum(), inputs)])
+    finally: torch.set_num_threads(before)
+    for other in results[1:]: assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(results[0], other))
+
+def test_float32_keeps_float64_inside():
+    "In and out in float32, states in float64: off by no more than the digits of what goes in."
+    x, (f, q) = noise(2, 20000), knobs(((2, 20000), (2,)))
+    exact = svf(x.float().double(), f.float().double(), q.float().double(), FS)
+    for single, double in zip(svf(x.float(), f.float(), q.float(), FS), exact):
+        assert single.dtype == torch.float32 and (single - double).abs().max() < 2e-6 * double.abs().max()
+
 def test_gradients_have_gradients():
     inputs = [leaf(noise(1, 4)), *knobs(((1, 4), (1,)))]
     assert torch.autograd.gradgradcheck(lambda x, f, q: biquad(x, *lowpass(f, q, FS)), inputs, fast_mode=True)
@@ -281,5 +307,5 @@ def test_bad_coefficients_are_named(name, change):
     with pytest.raises((ValueError, TypeError), match=f"^{name}"): biquad(**{**GOOD, **change})
 
 def test_bad_shapes_of_the_ring():
-    for name, change in (("cutoff_hz", dict(cutoff_hz=torch.full((3,), 900.0))), ("q", dict(q=torch.ones(2, 5))), ("state", dict(state=torch.zeros(2, 4)))):
+    for name, change in (("cutoff_hz", dict(cutoff_hz=torch.full((3,), 900.0))), ("q", dict(q=torch.ones(2, 5))), ("state", dict(state=torch.zeros(2, 4))), ("mix", dict(mix=torch.ones(3))), ("mix", dict(mix=torch.ones(1, 3)))):
         with pytest.raises(ValueError, match=f"^{name}"): svf(**{**dict(x=torch.zeros(2, 9), cutoff_hz=900.0, q=1.0, sample_rate=FS), **change})

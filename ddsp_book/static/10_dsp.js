@@ -605,25 +605,25 @@ function makeDSP() {
   const ADD = [(x, count, p, step, gain, slide) => addSaw(x, count, p, step, gain, slide), addSaw, addTriangle, addSine];
 
   // --- subtractive: rich shapes, a filter that takes away, an envelope ------------------------------
-  // The filters: 0 low-pass, 1 two of them, 2 band-pass, 3 high-pass. Biquads of R. Bristow-Johnson's
-  // cookbook, both halves of the fraction times 1 + t², where t = tan(π cutoff / fs). Their gain at hz:
+  // The filters: 0 low-pass, 1 two of them, 2 band-pass, 3 high-pass. At rest they are the biquads of
+  // R. Bristow-Johnson's cookbook. Their gain at hz:
   const MIDDLE_C = 261.6256;
   const filterGain = (kind, cutoffHz, q, fs, hz) => {
     const w = Math.tan(Math.PI * hz / fs) / Math.tan(Math.PI * cutoffHz / fs), under = (q) => Math.hypot(1 - w * w, w / q);
     return [1, 1 / under(Math.SQRT1_2), w / q, w * w][kind] / under(q);
   };
 
-  // x through one of them, in place: t for each sample, 1 / Q from `damp` on in steps of `slide`, the last
-  // two inputs and outputs in `past`.
+  // x through one of them, in place: two integrators in a ring, which no leap of the cutoff can make burst.
+  // t = tan(π cutoff / fs) for each sample, 1 / Q from `damp` on in steps of `slide`, the states in `past`.
   const filterBlock = (x, count, kind, t, damp, slide, past) => {
-    let [x1, x2, y1, y2] = past;
-    const mid = [2, 2, 0, -2][kind], end = kind === 2 ? -1 : 1;
+    let [s1, s2] = past;
     for (let i = 0; i < count; i++, damp += slide) {
-      const tt = t[i] * t[i], td = t[i] * damp, b = kind < 2 ? tt : kind === 2 ? td : 1;
-      const y = (b * (x[i] + mid * x1 + end * x2) + 2 * (1 - tt) * y1 - (1 + tt - td) * y2) / (1 + tt + td);
-      x2 = x1; x1 = x[i]; y2 = y1; y1 = x[i] = y;
+      const band = (s1 + t[i] * (x[i] - s2)) / (1 + t[i] * (t[i] + damp)), low = s2 + t[i] * band;
+      s1 = 2 * band - s1;
+      s2 = 2 * low - s2;
+      x[i] = kind < 2 ? low : kind === 2 ? damp * band : x[i] - damp * band - low;
     }
-    past.set(Number.isFinite(y1) ? [x1, x2, y1, y2] : [0, 0, 0, 0]);
+    if (Number.isFinite(s1 + s2)) { past[0] = s1; past[1] = s2; } else past.fill(0);
   };
 
   const buffer = () => new Float64Array(BLOCK), MOVING = 13;  // how many things may move while a note sounds
@@ -636,7 +636,7 @@ function makeDSP() {
       this.sweep = new Envelope(v.filter_attack_s, v.filter_decay_s, v.filter_sustain, v.filter_release_s, v.curve, fs);
       Object.assign(this, { envelopes: [this.loudness, this.sweep], heard: [this.loudness], seed });
       this.now = this.aim(new Float64Array(MOVING));
-      this.past = [new Float64Array(4), new Float64Array(4)];
+      this.past = [new Float64Array(2), new Float64Array(2)];
       this.phase = new Float64Array(2);
     }
 
