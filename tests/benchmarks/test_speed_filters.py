@@ -8,12 +8,6 @@ from ddsp_book.filters import biquad, lowpass, svf
 
 N = FS = 16000
 
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 def sound(batch): return torch.randn(batch, N, generator=torch.Generator().manual_seed(0))
 

@@ -10,12 +10,6 @@ BATCH, N, RATE = 16, 16000, 16000
 PITCH = 110 * 2 ** (3 * torch.rand(BATCH, generator=torch.Generator().manual_seed(0)))  # 110 … 880 Hz
 SIZE_SAID = f"[{BATCH}, {N}], float32, 2 threads"
 
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 def plain_sum(f_hz):
     "The sum of harmonics as one would write it: a table of harmonics by samples, for each tone."

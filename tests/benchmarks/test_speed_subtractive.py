@@ -8,7 +8,6 @@ from ddsp_book import subtractive
 from ddsp_book.subtractive import SubtractiveSynth
 
 B, N, RATE = 16, 16000, 16000
-torch.set_num_threads(2)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SYNTH = SubtractiveSynth(RATE)
