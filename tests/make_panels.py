@@ -2,8 +2,11 @@
 import json
 from pathlib import Path
 from ddsp_book.fm6 import FM6Op
+from ddsp_book.subtractive import SubtractiveSynth
 
 FILE = Path(__file__).parents[1] / "ddsp_book" / "static" / "61_panels.js"
+
+def panels(): return FM6Op().panel, SubtractiveSynth().panel
 
 def script(*panels):
     "The panels as JavaScript, one knob per line."
@@ -14,4 +17,4 @@ def script(*panels):
         lines.append(f"  {said['synth']}: {{ knobs: [\n{knobs},\n  ] }},\n")
     return "// Written by tests/make_panels.py: knobs as Python describes them.\n\nconst PANELS = {\n" + "".join(lines) + "};\n"
 
-if __name__ == "__main__": FILE.write_text(script(FM6Op().panel), "utf-8")
+if __name__ == "__main__": FILE.write_text(script(*panels()), "utf-8")

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.special import jv
 from torch.autograd import gradcheck, gradgradcheck
 from ddsp_book import page
-from ddsp_book.fm import AliasingWarning, FM2Op, carson_hz, expect_count, expect_rate, expect_tensor, fm2, phase
+from ddsp_book.fm import AliasingWarning, FM2Op, carson_hz, decimate, expect_count, expect_rate, expect_tensor, fm2, phase
 
 SR = 16000
 hz = st.floats(-7900, 7900, allow_nan=False)
@@ -126,6 +126,27 @@ def test_carson():
     inside = np.where(np.abs(n) <= index[:, None] + 1, jv(n, index[:, None]) ** 2, 0).sum(1)
     assert 0.955 < inside.min() < 0.97
     assert min((jv(np.arange(-i - 1, i + 2), i) ** 2).sum() for i in range(1, 26)) > 0.98
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+def test_decimate_keeps_what_fits_and_nothing_else(factor):
+    "Cosines at frequencies from 0 to twice the new Nyquist: as if sampled slowly, or gone."
+    f = torch.linspace(0.01, 1.99, 199, dtype=torch.float64)[:, None]  # in new Nyquists
+    y = decimate(torch.cos(torch.pi * f * torch.arange(400 * factor) / factor), factor)
+    slow = torch.cos(torch.pi * f * torch.arange(400))
+    apart = (y - slow)[:, 40:-40].abs().amax(1)  # away from both ends
+    assert y.shape == slow.shape and apart[f[:, 0] <= 0.84].max() < 1e-4
+    assert y[f[:, 0] >= 1, 40:-40].abs().max() < 1e-4, "-80 dB"
+
+def test_decimate_agrees_with_scipy():
+    noise = np.random.default_rng(0).standard_normal((2, 3000))
+    smooth = scipy.signal.sosfiltfilt(scipy.signal.butter(12, 0.7 / 4, output="sos"), noise).copy()  # all of it below
+    ours, theirs = decimate(torch.tensor(smooth), 4).numpy(), scipy.signal.resample_poly(smooth, 1, 4, axis=1, window=("kaiser", 8))
+    assert ours.shape == theirs.shape == (2, 750)
+    assert np.abs(ours - theirs)[:, 60:-60].max() < 2e-2 * np.abs(theirs).max()
+
+@pytest.mark.parametrize("y, factor, name", [(torch.ones(10), 2, "y"), (torch.full((1, 9), math.nan), 2, "y"), (torch.ones(1, 9), 0, "factor"), (torch.ones(1, 9), 1.5, "factor")])
+def test_decimate_names_what_is_wrong(y, factor, name):
+    with pytest.raises(ValueError, match=f"^{name}: "): decimate(y, factor)
 
 def test_module_holds_nothing_to_learn():
     op = FM2Op(22050)

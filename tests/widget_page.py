@@ -2,10 +2,12 @@
 
 The page is built as the site builds it: all of `ddsp_book/static/*.js` in one classic script.
 """
-import os, functools, http.server, json, shutil, threading, time
+import base64, functools, http.server, io, json, os, shutil, threading, time
 from contextlib import contextmanager
 from pathlib import Path
+import numpy as np
 import pytest
+import soundfile
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NEEDS_BROWSER = [
@@ -101,3 +103,32 @@ def watched(browser, url, rate=16000):
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     own = url.rsplit("/", 1)[0]
     assert [url for url in asked if not url.startswith((own, "data:", "blob:"))] == []
+
+
+# --- sounds and instruments -------------------------------------------------------------------------------
+
+PACKED = "const packed = (x) => { let s = ''; for (const b of new Uint8Array(x.buffer)) s += String.fromCharCode(b); return btoa(s); };"
+def unpacked(texts, kind): return np.stack([np.frombuffer(base64.b64decode(text), kind) for text in texts])
+
+def played(page, patches, n, fs):
+    "(patches, n): each as the audio thread plays it, its note started and stopped as live playing would, in an OfflineAudioContext."
+    return unpacked(page.later(PACKED + """const [patches, n, fs] = args, done = [];
+        for (const patch of patches) {
+          const context = new OfflineAudioContext(1, n, fs), { f0_hz, note_s, velocity } = patch.values;
+          const events = [[0, 'noteOn', 'a', f0_hz, velocity], [Math.round(note_s * fs), 'noteOff', 'a']];
+          const node = await ddsp.synthNode(context, { synth: patch.synth, patch, events });
+          node.connect(context.destination);
+          done.push(packed((await context.startRendering()).getChannelData(0)));
+        }
+        return done""", patches, n, fs), np.float32)
+
+def said(page, id): return page.js(f"return document.getElementById('{id}').shadowRoot.querySelector('.status').textContent")
+def values(page, id): return json.loads(page.js(f"return document.getElementById('{id}').patchText()"))["values"]
+
+def taken_home(page, id):
+    "The file behind `Save note as WAV`: audio, rate."
+    data = page.later(f"""const e = document.getElementById('{id}');
+        const bytes = new Uint8Array(await ddsp.encodeWav(e.renderNote(), e.rate).arrayBuffer());
+        let s = ''; for (const b of bytes) s += String.fromCharCode(b);
+        return btoa(s)""")
+    return soundfile.read(io.BytesIO(base64.b64decode(data)))

@@ -147,9 +147,11 @@ function makeDSP() {
 
   // --- limiter --------------------------------------------------------------------------------------
   // Identity below full scale. Above it, gain falls at once and recovers in about a tenth of a second.
+  // What is no number is silence, so that it reaches no ear and does not stay.
   class Limiter {
     constructor(fs) { this.peak = 0; this.keep = Math.exp(-1 / (0.1 * fs)); }
     tick(x) {
+      if (!Number.isFinite(x)) return 0;
       this.peak = Math.max(Math.abs(x), this.peak * this.keep);
       return this.peak > 1 ? x / this.peak : x;
     }
@@ -198,8 +200,9 @@ function makeDSP() {
       this.voices = this.voices.filter((v) => !v.over);
     }
     process(out) {
+      const rest = !this.voices.length && this.limiter.peak < 1;
       this.sing(out);
-      if (!this.voices.length && this.limiter.peak < 1) return;  // rest
+      if (rest) return;
       for (let i = 0; i < out.length; i++) out[i] = this.limiter.tick(out[i]);
     }
   }
@@ -319,11 +322,13 @@ function makeDSP() {
   };
 
   // --- two operators: y = sin(2π φ_car + I sin 2π φ_mod) ---------------------------------------------
-  // A key transposes both, so that the sound keeps its colour; f_car itself plays as the knobs stand.
+  // A key transposes both, so that the sound keeps its colour; f_car itself plays as the knobs stand. An
+  // operator that reaches half the rate is silent, as in Python.
   const TURN = 2 * Math.PI, LIFT = 16;  // whole cycles that keep every phase above 0, as sine wants it
   class FM2Voice {
     constructor(values, fs, f0 = values.f_car, velocity = 1, attackS = 0) {
-      Object.assign(this, { values, fs, velocity, scale: f0 / values.f_car, car: 0, mod: 0, index: values.I });
+      Object.assign(this, { values, fs, velocity, scale: f0 / values.f_car, car: 0, mod: 0, stepCar: 0, stepMod: 0 });
+      Object.assign(this, this.goal());
       this.gate = new Gate(attackS, fs);
     }
     release(releaseS) { this.gate.close(releaseS); }
@@ -331,18 +336,25 @@ function makeDSP() {
     get released() { return this.gate.closing; }
     get over() { return this.gate.closed; }
 
+    goal() {  // what reaches half the rate fades at the pitch it had
+      const { values: { f_car, f_mod, I }, fs, scale } = this, car = scale * f_car / fs, mod = scale * f_mod / fs;
+      if (car < 0.5) this.stepCar = car;
+      if (mod < 0.5) this.stepMod = mod;
+      return { level: car < 0.5 ? 1 : 0, index: mod < 0.5 ? I : 0 };
+    }
+
     add(out, from, to) {
-      const { values, fs, scale, gate, velocity } = this, n = to - from;
-      const stepCar = scale * values.f_car / fs, stepMod = scale * values.f_mod / fs;
-      const slide = (values.I - this.index) / n;
-      let { car, mod, index } = this;
+      const n = to - from, goal = this.goal(), { gate, velocity, stepCar, stepMod } = this;
+      const slide = (goal.index - this.index) / n, rise = (goal.level - this.level) / n;
+      let { car, mod, index, level } = this;
       for (let i = from; i < to; i++) {
-        out[i] += velocity * gate.tick() * sine(car + LIFT + index / TURN * sine(mod));
+        out[i] += velocity * level * gate.tick() * sine(car + LIFT + index / TURN * sine(mod));
         car = (car + stepCar) % 1;
         mod = (mod + stepMod) % 1;
         index += slide;
+        level += rise;
       }
-      Object.assign(this, { car, mod, index: values.I });
+      Object.assign(this, { car, mod }, goal);
     }
   }
 
@@ -396,6 +408,45 @@ function makeDSP() {
     }
   }
 
+  // --- what the synths with a panel share ---------------------------------------------------------
+  // One note. Knobs of `values` may move while it sounds, except those of the envelopes, which it keeps.
+  // A subclass has envelopes, those of them that are heard, and block(out, at, count).
+  const BLOCK = 128;
+  class EnvelopeVoice {
+    constructor(values, fs, f0 = values.f0_hz, velocity = 1) {
+      Object.assign(this, { values, fs, f0, velocity, n: 0, released: false, gate: new Gate(0, fs) });
+    }
+    release() { this.releaseAt(this.n); }
+    releaseAt(n) {  // in samples since note-on; need not be whole
+      this.released = true;
+      this.envelopes.forEach((e) => e.release(n));
+    }
+    cut(fadeS) { this.released = true; this.gate.close(fadeS); }
+    get over() { return this.gate.closed || (this.released && this.heard.every(({ off, fall }) => this.n >= off + fall)); }
+    add(out, from, to) {
+      for (let at = from; at < to; at += BLOCK) this.block(out, at, Math.min(BLOCK, to - at));
+    }
+  }
+
+  class PanelSynth extends Synth {
+    constructor(patch, fs, most, Voice) {
+      super(JSON.parse(JSON.stringify(patch)), fs, most);
+      Object.assign(this, { Voice, started: 0 });
+    }
+    noteOn(id, f0Hz, velocity = 1) { this.start(id, new this.Voice(this.patch.values, this.fs, f0Hz, velocity, this.started++)); }
+    set(name, value, i) {
+      if (i === undefined) this.patch.values[name] = value; else this.patch.values[name][i] = value;
+    }
+  }
+
+  // One note as its patch says: pitch, length and velocity stand there too.
+  const render = (Voice) => ({ values }, fs, n, f0Hz = values.f0_hz) => {
+    const voice = new Voice(values, fs, f0Hz, values.velocity), out = new Float64Array(n);
+    voice.releaseAt(values.note_s * fs);
+    voice.add(out, 0, n);
+    return out;
+  };
+
   // --- six operators ---------------------------------------------------------------------------------
   // The 32 algorithms: "modulator and modulated", carriers, and where the feedback comes from and goes.
   const ALGORITHMS = `21 65 54 43|13|66  21 65 54 43|13|22  32 21 65 54|14|66  32 21 65 54|14|46
@@ -415,52 +466,41 @@ function makeDSP() {
     };
   });
 
-  const BLOCK = 128;
   const six = () => Array.from({ length: 6 }, () => new Float64Array(BLOCK));
-  const scratch = { amp: six(), y: six(), sum: new Float64Array(BLOCK), start: new Float64Array(6), steps: new Float64Array(6) };
+  const scratch = { amp: six(), y: six(), sum: new Float64Array(BLOCK), start: new Float64Array(6) };
 
-  // One note. Knobs of `values` may move while it sounds, except those of the envelopes, which it keeps.
-  class FM6Voice {
-    constructor(values, fs, f0 = values.f0_hz, velocity = 1) {
+  class FM6Voice extends EnvelopeVoice {
+    constructor(values, fs, f0, velocity) {
+      super(values, fs, f0, velocity);
       const { attack_s: a, decay_s: d, sustain: s, release_s: r, curve } = values;
-      Object.assign(this, { values, fs, f0, velocity, n: 0, last: 0, before: 0, released: false });
       this.envelopes = a.map((_, i) => new Envelope(a[i], d[i], s[i], r[i], curve, fs));
       this.phase = new Float64Array(6);
-      this.level = Float64Array.from(values.level);
+      this.steps = new Float64Array(6);
+      this.level = values.level.map((level, i) => (this.step(i) < 0.5 ? level : 0));
       this.feedback = values.feedback;
-      this.gate = new Gate(0, fs);
+      this.last = this.before = 0;
     }
 
-    release() { this.releaseAt(this.n); }
-    releaseAt(n) {  // in samples since note-on; need not be whole
-      this.released = true;
-      this.envelopes.forEach((e) => e.release(n));
-    }
-    cut(fadeS) { this.released = true; this.gate.close(fadeS); }
-    get over() {
-      const { carriers } = ALGORITHMS[this.values.algorithm - 1], faded = ({ off, fall }) => this.n >= off + fall;
-      return this.gate.closed || (this.released && carriers.every((op) => faded(this.envelopes[op - 1])));
-    }
+    get heard() { return ALGORITHMS[this.values.algorithm - 1].carriers.map((op) => this.envelopes[op - 1]); }
 
     step(i) {  // cycles per sample of operator i
       const { fixed, fixed_hz, ratio, detune_cents } = this.values;
       return (fixed[i] ? fixed_hz[i] : this.f0 * ratio[i] * 2 ** (detune_cents[i] / 1200)) / this.fs;
     }
 
-    add(out, from, to) {
-      for (let at = from; at < to; at += BLOCK) this.block(out, at, Math.min(BLOCK, to - at), ALGORITHMS[this.values.algorithm - 1]);
-    }
-
-    block(out, at, count, { into, carriers, feedback: [source, target] }) {
-      const { values, level, gate } = this, { start, steps, amp, y, sum } = scratch;
+    block(out, at, count) {
+      const { values, level, steps, gate } = this, { start, amp, y, sum } = scratch;
+      const { into, carriers, feedback: [source, target] } = ALGORITHMS[values.algorithm - 1];
       for (let op = 5; op >= 0; op--) {  // modulators have the higher numbers
-        const step = steps[op] = this.step(op), rise = (values.level[op] - level[op]) / count;
+        const now = this.step(op), silent = now >= 0.5;  // what reaches half the rate fades at the pitch it had
+        if (!silent) steps[op] = now;
+        const step = steps[op], goal = silent ? 0 : values.level[op], rise = (goal - level[op]) / count;
         start[op] = this.phase[op] + LIFT;
         this.phase[op] = (this.phase[op] + count * step) % 1;
-        const a = amp[op], sounds = this.envelopes[op].fill(a, this.n, count) && (level[op] || rise) && step < 0.5;
+        const a = amp[op], sounds = this.envelopes[op].fill(a, this.n, count) && (level[op] || rise);
         if (sounds) for (let i = 0; i < count; i++) a[i] *= level[op] + i * rise;
-        else a.fill(0, 0, count);  // an operator above half the rate is silent
-        level[op] = values.level[op];
+        else a.fill(0, 0, count);
+        level[op] = goal;
 
         const result = y[op], mods = into[op];
         if (op < target && op >= source - 1) {  // the loop of the feedback, once all of it is ready
@@ -489,7 +529,7 @@ function makeDSP() {
     // last two samples of `source` moves the phase of `target`: one sample needs the one before. In
     // most algorithms the row is a single operator; in 4 it has three, in 6 two.
     loop(count, source, target) {
-      const { start, steps, amp, y } = scratch;
+      const { start, amp, y } = scratch, { steps } = this;
       let { last, before, feedback } = this;
       const slide = (this.values.feedback - feedback) / count;
       for (let i = 0; i < count; i++, feedback += slide) {
@@ -502,25 +542,165 @@ function makeDSP() {
     }
   }
 
-  class FM6Synth extends Synth {
-    constructor(patch, fs) { super(JSON.parse(JSON.stringify(patch)), fs, 48); }
-    noteOn(id, f0Hz, velocity = 1) { this.start(id, new FM6Voice(this.patch.values, this.fs, f0Hz, velocity)); }
-    set(name, value, op) {
-      if (op === undefined) this.patch.values[name] = value; else this.patch.values[name][op] = value;
+  class FM6Synth extends PanelSynth {
+    constructor(patch, fs) { super(patch, fs, 48, FM6Voice); }
+  }
+  const renderFM6 = render(FM6Voice);
+
+  // --- shapes without aliasing ----------------------------------------------------------------------
+  // A jump and a corner as they look through a short low-pass, x samples away; beyond ±8 they are their
+  // plain selves. Sums of seven sines and cosines, by Clenshaw's recursion.
+  const REACH = 8, TAPER = [1, 1, 1, 1, 1, 0.7, 0.2];
+  const JUMP = TAPER.map((c, m) => c / (Math.PI * (m + 1))), CORNER = TAPER.map((c, m) => c * REACH / (Math.PI * (m + 1)) ** 2);
+  const CORNER_0 = CORNER.reduce((sum, c, m) => sum + (m % 2 ? c : -c), REACH / 4);
+  const jump = (x) => {  // from −½ to ½
+    if (x >= REACH || x <= -REACH) return x > 0 ? 0.5 : -0.5;
+    const turn = x / (2 * REACH), twice = 2 * sine(turn + 1.25);
+    let a = 0, b = 0;
+    for (let m = 6; m >= 0; m--) { const next = twice * a - b + JUMP[m]; b = a; a = next; }
+    return turn + a * sine(turn + 1);
+  };
+  const corner = (x) => {  // minus |x| / 2
+    x = Math.abs(x);
+    if (x >= REACH) return 0;
+    const turn = x / (2 * REACH), cos = sine(turn + 0.25);
+    let a = 0, b = 0;
+    for (let m = 6; m >= 0; m--) { const next = 2 * cos * a - b + CORNER[m]; b = a; a = next; }
+    return turn * x / 2 - x / 2 + CORNER_0 - a * cos + b;
+  };
+  // At phase p, in cycles, and `step` cycles per sample. Above 1/16 neighbours overlap, `more` on each side.
+  const overlap = (step) => Math.max(0, Math.ceil(REACH * step - 0.5));
+  const saw = (p, step, more) => {
+    const d = p - Math.round(p);
+    let y = d - jump(d / step);
+    for (let j = 1; j <= more; j++) y -= jump((d - j) / step) + jump((d + j) / step);
+    return 2 * y;
+  };
+  const triangle = (p, step, more) => {
+    const d = p - Math.round(p), h = d > 0 ? d - 0.5 : d + 0.5;
+    let y = 0;
+    for (let j = -more; j <= more; j++) y += corner((d - j) / step) - corner((h - j) / step);
+    return 4 * Math.abs(d) - 1 + 8 * step * y;
+  };
+
+  // x += gain × shape. One short loop for each, so that the compiler takes all of it in; a pulse is a saw
+  // less the same one `width` later.
+  const addSaw = (x, count, p, step, gain, slide, width = 0, widen = 0) => {
+    const more = overlap(step);
+    for (let i = 0; i < count; i++) {
+      x[i] += (gain + i * slide) * saw(p - width - i * widen, step, more);
+      if ((p += step) >= 1) p -= 1;
+    }
+  };
+  const addTriangle = (x, count, p, step, gain, slide) => {
+    const more = overlap(step);
+    for (let i = 0; i < count; i++) {
+      x[i] += (gain + i * slide) * triangle(p, step, more);
+      if ((p += step) >= 1) p -= 1;
+    }
+  };
+  const addSine = (x, count, p, step, gain, slide) => {
+    for (let i = 0; i < count; i++) x[i] += (gain + i * slide) * sine(p + i * step);
+  };
+  const ADD = [(x, count, p, step, gain, slide) => addSaw(x, count, p, step, gain, slide), addSaw, addTriangle, addSine];
+
+  // --- subtractive: rich shapes, a filter that takes away, an envelope ------------------------------
+  // The filters: 0 low-pass, 1 two of them, 2 band-pass, 3 high-pass. Biquads of R. Bristow-Johnson's
+  // cookbook, both halves of the fraction times 1 + t², where t = tan(π cutoff / fs). Their gain at hz:
+  const MIDDLE_C = 261.6256;
+  const filterGain = (kind, cutoffHz, q, fs, hz) => {
+    const w = Math.tan(Math.PI * hz / fs) / Math.tan(Math.PI * cutoffHz / fs), under = (q) => Math.hypot(1 - w * w, w / q);
+    return [1, 1 / under(Math.SQRT1_2), w / q, w * w][kind] / under(q);
+  };
+
+  // x through one of them, in place: t for each sample, 1 / Q from `damp` on in steps of `slide`, the last
+  // two inputs and outputs in `past`.
+  const filterBlock = (x, count, kind, t, damp, slide, past) => {
+    let [x1, x2, y1, y2] = past;
+    const mid = [2, 2, 0, -2][kind], end = kind === 2 ? -1 : 1;
+    for (let i = 0; i < count; i++, damp += slide) {
+      const tt = t[i] * t[i], td = t[i] * damp, b = kind < 2 ? tt : kind === 2 ? td : 1;
+      const y = (b * (x[i] + mid * x1 + end * x2) + 2 * (1 - tt) * y1 - (1 + tt - td) * y2) / (1 + tt + td);
+      x2 = x1; x1 = x[i]; y2 = y1; y1 = x[i] = y;
+    }
+    past.set(Number.isFinite(y1) ? [x1, x2, y1, y2] : [0, 0, 0, 0]);
+  };
+
+  const buffer = () => new Float64Array(BLOCK), MOVING = 13;  // how many things may move while a note sounds
+  const sub = { slide: new Float64Array(MOVING), env: buffer(), amp: buffer(), x: buffer(), t: buffer() };
+  class SubtractiveVoice extends EnvelopeVoice {
+    constructor(values, fs, f0, velocity, seed = 0) {
+      super(values, fs, f0, velocity);
+      const v = values;
+      this.loudness = new Envelope(v.attack_s, v.decay_s, v.sustain, v.release_s, v.curve, fs);
+      this.sweep = new Envelope(v.filter_attack_s, v.filter_decay_s, v.filter_sustain, v.filter_release_s, v.curve, fs);
+      Object.assign(this, { envelopes: [this.loudness, this.sweep], heard: [this.loudness], seed });
+      this.now = this.aim(new Float64Array(MOVING));
+      this.past = [new Float64Array(4), new Float64Array(4)];
+      this.phase = new Float64Array(2);
+    }
+
+    // Where the knobs stand: levels of the jumps at the end of a cycle and within it, of triangle and sine; the
+    // same of the second oscillator; noise; width; logarithm of the cutoff, how far the envelope moves it; 1 / Q.
+    aim(to) {
+      const { values: v } = this, tones = (v.saw + v.pulse + v.triangle + v.sine) * (1 + v.second);
+      const gain = 1 / (Math.max(1, tones + v.noise) * Math.sqrt(0.5 + v.resonance));
+      to[0] = gain * (v.saw - v.pulse); to[1] = gain * v.pulse; to[2] = gain * v.triangle; to[3] = gain * v.sine;
+      for (let k = 0; k < 4; k++) to[4 + k] = v.second * to[k];
+      to[8] = gain * v.noise;
+      to[9] = v.width;
+      to[10] = Math.log(v.cutoff_hz) + v.key_tracking * Math.log(this.f0 / MIDDLE_C);
+      to[11] = v.sweep_octaves * Math.LN2;
+      to[12] = 1 / v.resonance;
+      return to;
+    }
+
+    block(out, at, count) {
+      const { now, past, gate, fs, velocity, values: { filter } } = this, { slide, env, amp, x, t } = sub;
+      const share = (1 - Math.exp(-count / (0.015 * fs))) / count;  // knobs glide, so that they do not click
+      this.aim(slide);
+      for (let k = 0; k < MOVING; k++) slide[k] = share * (slide[k] - now[k]);
+      if (this.f0 < fs / 2 && this.loudness.fill(amp, this.n, count)) {
+        this.oscillate(x, count, slide);
+        this.sweep.fill(env, this.n, count);
+        const low = Math.log(20), high = Math.log(0.45 * fs);  // the cutoff stays in between
+        for (let i = 0, last; i < count; i++) {
+          const log = Math.min(high, Math.max(low, now[10] + i * slide[10] + (now[11] + i * slide[11]) * env[i]));
+          t[i] = log === last ? t[i - 1] : Math.tan(Math.PI / fs * Math.exp(log));
+          last = log;
+        }
+        if (filter === 1) filterBlock(x, count, 0, t, Math.SQRT2, 0, past[1]);
+        filterBlock(x, count, filter, t, now[12], slide[12], past[0]);
+        for (let i = 0; i < count; i++) out[at + i] += velocity * gate.tick() * amp[i] * x[i];
+      }
+      for (let k = 0; k < MOVING; k++) now[k] += count * slide[k];
+      this.n += count;
+    }
+
+    // One block of both oscillators and the noise.
+    oscillate(x, count, slide) {
+      const { now, fs, f0, seed, n, phase } = this;
+      x.fill(0, 0, count);
+      for (let o = 0; o < 2; o++) {
+        const step = f0 / fs * (o ? 2 ** (this.values.detune_cents / 1200) : 1), p = phase[o];
+        phase[o] = (p + count * step) % 1;
+        for (let k = 4 * o; k < 4 * o + 4 && step < 0.5; k++) {
+          if (now[k] || slide[k]) ADD[k % 4](x, count, p, step, now[k], slide[k], now[9], slide[9]);
+        }
+      }
+      if (now[8] || slide[8]) for (let i = 0; i < count; i++) x[i] += (now[8] + i * slide[8]) / Math.sqrt(3) * noise(n + i, seed);
     }
   }
 
-  // One note as its patch says: pitch, length and velocity stand there too.
-  const renderFM6 = ({ values }, fs, n, f0Hz = values.f0_hz) => {
-    const voice = new FM6Voice(values, fs, f0Hz, values.velocity), out = new Float64Array(n);
-    voice.releaseAt(values.note_s * fs);
-    voice.add(out, 0, n);
-    return out;
-  };
+  class SubtractiveSynth extends PanelSynth {
+    constructor(patch, fs) { super(patch, fs, 32, SubtractiveVoice); }
+  }
+  const renderSubtractive = render(SubtractiveVoice);
 
   return { noise, sine, RealFFT, Convolver, Limiter, HybridVoice, HybridSynth, renderHybrid,
            FM2Voice, FM6Voice, FM6Synth, Envelope, bend, ALGORITHMS, renderFM6,
-           synths: { hybrid: HybridSynth, fm2: FM2Synth, fm6: FM6Synth } };
+           SubtractiveVoice, SubtractiveSynth, renderSubtractive, filterGain, saw, triangle, MIDDLE_C,
+           synths: { hybrid: HybridSynth, fm2: FM2Synth, fm6: FM6Synth, subtractive: SubtractiveSynth } };
 }
 
 const DSP = makeDSP();

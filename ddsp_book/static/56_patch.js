@@ -25,6 +25,15 @@ function readPatch(text, synth) {
   return patch;
 }
 
+function asThePanelSays({ synth, values: v }, number, list, fail) {
+  const { knobs } = PANELS[synth];
+  for (const name in v) if (!knobs.some((k) => k.name === name)) fail(`${name}: this synth has no such knob.`);
+  for (const { name, low, high, size, curve } of knobs) {
+    if (size === 1) number(v, name, low, high); else list(v, name, low, high, size, size);
+    if (curve === 'choice' && [v[name]].flat().some((x) => x % 1)) fail(`${name}: expected a whole number, found ${JSON.stringify(v[name])}.`);
+  }
+}
+
 const PATCH_CHECKS = {
   hybrid({ values: v, performance: p }, number, list) {
     number(v, 'fs', 8000, 96000);
@@ -44,12 +53,6 @@ const PATCH_CHECKS = {
     number(v, 'f_mod', 0.1, 10000);
     number(v, 'I', 0, 25);
   },
-  fm6({ values: v }, number, list, fail) {  // as its panel says
-    const { knobs } = PANELS.fm6;
-    for (const name in v) if (!knobs.some((k) => k.name === name)) fail(`${name}: this synth has no such knob.`);
-    for (const { name, low, high, size, curve } of knobs) {
-      if (size === 1) number(v, name, low, high); else list(v, name, low, high, size, size);
-      if (curve === 'choice' && [v[name]].flat().some((x) => x % 1)) fail(`${name}: expected a whole number, found ${JSON.stringify(v[name])}.`);
-    }
-  },
+  fm6: asThePanelSays,
+  subtractive: asThePanelSays,
 };

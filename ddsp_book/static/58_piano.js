@@ -13,7 +13,7 @@ class Piano {
   constructor(onNote, offNote) {
     Object.assign(this, { onNote, offNote, low: 60, fingers: new Map(), marks: new Map() });
     this.node = h('div.piano', {
-      role: 'group', tabindex: 0, 'aria-label': 'Piano. Computer keys A to K play, Z and X change the octave',
+      role: 'application', tabindex: 0, 'aria-label': 'Piano. Computer keys A to K play, Z and X change the octave',
     });
     const finger = (e) => {
       const key = e.buttons || e.pointerType === 'touch' ? this.node.getRootNode().elementFromPoint(e.clientX, e.clientY) : null;
@@ -37,7 +37,8 @@ class Piano {
       finger(e);
     };
     this.node.onpointermove = (e) => { if (this.fingers.has(e.pointerId)) finger(e); };
-    this.node.onpointerup = this.node.onpointercancel = this.node.onlostpointercapture = lift;
+    this.node.onpointerup = this.node.onpointercancel = lift;
+    this.node.onlostpointercapture = (e) => { if (e.target === this.node) lift(e); };  // not when a key hands its finger over to us
     this.node.oncontextmenu = (e) => e.preventDefault();  // a long touch is a long note
     new ResizeObserver(() => this.lay()).observe(this.node);
   }

@@ -4,9 +4,11 @@
 // A subclass says: synth (a name in DSP.synths), knobs(), face() and resetFace() (its own part of the
 // panel), configure(call) (sends its state to a fresh synth), sketch(n, f0) (what one note looks like),
 // tail() (how long a note sounds on, in seconds) and bake() (the patch's values as it sounds now).
+let midiPlayer = null;
 class Instrument extends Widget {
   build(root) {
     this.held = new Map();  // id → midi: what sounds now
+    this.lifted = new Set();  // MIDI keys that are up but held by the pedal
     this.performButton = h('button.word', { type: 'button', onclick: () => this.perform() }, 'Play it as it was played');
     this.midi = 69;         // the last note: what the pictures and the recording show
     const volume = { name: 'volume', label: 'Volume', low: 0, high: 1, default: 0.8, text: percent, set: (v) => this.engine && this.engine.setVolume(v) };
@@ -173,10 +175,16 @@ class Instrument extends Widget {
   name(midi) { this.sounding.textContent = `${noteName(midi)} · ${noteHz(midi).toFixed(1)} Hz`; }
   aim() {}  // the note that is shown has changed
 
-  silence() { for (const id of [...this.held.keys()]) this.noteOff(id); }
+  silence() {
+    for (const id of [...this.held.keys()]) this.noteOff(id);
+    this.lifted.clear();
+    this.pedal = false;
+  }
 
   computerKey(e, down) {
+    if (down && e.key === 'Meta') this.deserted();  // a Mac does not tell when keys go up under Command
     if (down && (e.ctrlKey || e.metaKey || e.altKey)) return;
+    if (down && e.target.type === 'text' && e.target.value !== e.target.defaultValue) return;  // a number is being typed, with its unit
     const i = COMPUTER_KEYS.indexOf(e.code), octave = { KeyZ: -1, KeyX: 1 }[e.code];
     if (i < 0 && !octave) return;
     e.preventDefault();
@@ -186,19 +194,19 @@ class Instrument extends Widget {
     if (!down) this.noteOff(e.code);
   }
 
+  // The MIDI keyboards play one instrument of the page: the last that asked for them.
   async connectMidi() {
     try {
       const access = await navigator.requestMIDIAccess();
       const listen = () => access.inputs.forEach((input) => {
-        input.onmidimessage = ({ data: [status, note, velocity] }) => {
-          const kind = status & 0xf0;
-          if (kind === 0x90 && velocity) this.noteOn(`m${note}`, note, velocity / 127);
-          else if (kind === 0x80 || kind === 0x90) this.noteOff(`m${note}`);
-          else if (kind === 0xb0 && (note === 120 || note === 123)) this.silence();
-        };
+        input.onmidimessage = ({ data }) => { if (midiPlayer === this) this.midiMessage(...data); };
       });
-      access.onstatechange = listen;
+      access.onstatechange = ({ port }) => {
+        if (port && port.state === 'disconnected') this.silence();
+        listen();
+      };
       listen();
+      midiPlayer = this;
       const names = [...access.inputs.values()].map((input) => input.name);
       this.say(names.length ? `Listening to ${names.join(', ')}` : 'MIDI is on; connect a keyboard.');
     } catch (error) {
@@ -206,10 +214,27 @@ class Instrument extends Widget {
     }
   }
 
-  deserted() { this.silence(); }  // the focus went elsewhere, and keys let go there would never end
+  midiMessage(status, number, value) {
+    const kind = status & 0xf0, id = `m${number}`;
+    if (kind === 0x90 && value) {
+      this.lifted.delete(id);
+      this.noteOn(id, number, value / 127);
+    } else if (kind === 0x80 || kind === 0x90) {
+      if (this.pedal) this.lifted.add(id); else this.noteOff(id);
+    } else if (kind === 0xb0 && number === 64) {
+      this.pedal = value >= 64;
+      if (!this.pedal) this.lifted.forEach((each) => this.noteOff(each));
+      if (!this.pedal) this.lifted.clear();
+    } else if (kind === 0xb0 && (number === 120 || number === 123)) this.silence();
+  }
+
+  // The focus went elsewhere, and keys let go there would never end. Those of a MIDI keyboard will.
+  deserted() { for (const id of [...this.held.keys()]) if (!this.stays(id)) this.noteOff(id); }
+  stays(id) { return id[0] === 'm'; }
   left() { this.silence(); }
   redraw() { this.draw(); }
   stop() {
+    if (midiPlayer === this) midiPlayer = null;
     if (!this.engine) return;
     this.silence();
     this.engine.close();

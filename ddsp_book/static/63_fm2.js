@@ -11,8 +11,10 @@ function bessel(k, x) {
 
 // The lines of sin(2π f_car t + I sin 2π f_mod t), sampled at fs: {hz, amp, k}, from the lowest up. Line k
 // stands at f_car + k f_mod; below 0 and above fs/2 it folds back with its sign turned, and lines that
-// meet add up (k is then that of the strongest).
+// meet add up (k is then that of the strongest). An operator that reaches fs/2 is silent.
 function sidebands(fCar, fMod, I, fs) {
+  if (fCar >= fs / 2) return [];
+  if (fMod >= fs / 2) I = 0;
   const lines = [], most = Math.ceil(I + 4 * Math.cbrt(I) + 6);
   for (let k = -most; k <= most; k++) {
     let hz = ((fCar + k * fMod) % fs + fs) % fs, amp = bessel(Math.abs(k), I) * (k < 0 && k % 2 ? -1 : 1);
@@ -44,7 +46,7 @@ class SidebandScopes extends Scopes {
 
   drawSpectrum(g, w, height, x, fs, alpha, colours) {
     const { car, mod, I, gain } = this.host.tones(), { place, top } = this.axis(w, fs), base = height - FOOT, { head } = this;
-    const from = place(Math.max(0, car - (I + 1) * mod)), to = place(Math.min(top, car + (I + 1) * mod));
+    const reach = I && (I + 1) * mod, from = place(Math.max(0, car - reach)), to = place(Math.min(top, car + reach));
     g.fillStyle = colours.ink;  // Carson's band
     g.globalAlpha = 0.05;
     g.fillRect(from, 0, to - from, base);
@@ -53,7 +55,7 @@ class SidebandScopes extends Scopes {
     g.strokeStyle = g.fillStyle = colours.warm;
     g.lineWidth = 1.5;
     g.textAlign = 'center';
-    const room = place(mod) > 20;
+    const room = place(mod) > 20;  // for a name above each line, in ink, since small orange letters are faint
     for (const { hz, amp, k } of sidebands(car, mod, I, fs)) {
       const level = 20 * Math.log10(Math.abs(amp) * gain) / FLOOR, px = place(hz), y = head + (base - head) * Math.max(0, level);
       if (level >= 1 || hz > top) continue;
@@ -66,7 +68,9 @@ class SidebandScopes extends Scopes {
       g.beginPath();
       g.arc(px, y, 3, 0, 7);
       g.fill();
+      g.fillStyle = colours.ink;
       if (room) g.fillText(k ? `${k < 0 ? '−' : '+'}${Math.abs(k)}` : 'car', clamp(px, 10, w - 10), y - 6);
+      g.fillStyle = colours.warm;
     }
   }
 }
@@ -93,29 +97,35 @@ class FM2 extends Instrument {
 
   resetFace() {
     this.values = { ...this.patch.values };
-    this.midi = this.rest();
+    if (!this.held.size) this.scale = 1;  // from the knobs to what a key sounds
+    this.midi = noteOf(this.scale * this.values.f_car);
     this.tell();
   }
 
   turn(name, value) {
     this.values[name] = value;
     if (this.engine) this.engine.call('set', name, value);
-    if (!this.held.size || this.held.has('hold')) this.midi = noteOf(this.values.f_car);
-    if (this.held.has('hold')) this.name(this.midi);
+    if (!this.held.size) this.scale = 1;
+    this.midi = noteOf(this.scale * this.values.f_car);
+    if (this.held.size) this.name(this.midi);
     this.tell();
   }
 
   // What sounds last: the knobs as they stand, or moved to a key with their ratio kept.
   tones() {
-    const { f_car, f_mod, I } = this.values, scale = noteHz(this.midi) / f_car;
+    const { scale, values: { f_car, f_mod, I } } = this, mod = scale * f_mod;
     const gain = this.running ? this.loudness * this.knob('volume') : 1;
-    return { car: noteHz(this.midi), mod: f_mod * scale, I, gain };
+    return { car: scale * f_car, mod, I: mod < this.rate / 2 ? I : 0, gain };
   }
 
   tell() {
-    const { car, mod, I } = this.tones(), ratio = mod / car;
-    this.words.replaceChildren(`Lines at ${hertz(car)} ± k · ${hertz(mod)}, `, h('span.note', {},
-      `ratio ${+ratio.toPrecision(3)}. Nearly all of the power lies in a band of ${hertz(2 * (I + 1) * mod)} (Carson), shaded.`));
+    const { car, mod, I } = this.tones(), half = this.rate / 2, beyond = `above ${hertz(half)}, half the sample rate: silent.`;
+    const says = car >= half ? ['', `A carrier of ${hertz(car)} lies ${beyond}`]
+      : mod >= half ? [`One line at ${hertz(car)}. `, `The modulator, at ${hertz(mod)}, lies ${beyond}`]
+        : I === 0 ? [`One line at ${hertz(car)}. `, 'At index 0 the modulator moves nothing.']
+          : [`Lines at ${hertz(car)} ± k · ${hertz(mod)}, `,
+            `ratio ${+(mod / car).toPrecision(3)}. Nearly all of the power lies in a band of ${hertz(2 * (I + 1) * mod)} (Carson), shaded.`];
+    this.words.replaceChildren(says[0], h('span.note', {}, says[1]));
   }
 
   aim() { if (this.values) this.tell(); }
@@ -129,9 +139,10 @@ class FM2 extends Instrument {
     if (this.held.has('hold')) this.noteOff('hold');
     else this.noteOn('hold', noteOf(this.values.f_car), 0.8);
   }
-  deserted() { for (const id of [...this.held.keys()]) if (id !== 'hold') this.noteOff(id); }
+  stays(id) { return id === 'hold' || super.stays(id); }
   noteOn(id, midi, velocity = 0.8) {
     this.loudness = velocity;
+    this.scale = noteHz(midi) / this.values.f_car;
     super.noteOn(id, midi, velocity);
     this.showHold();
   }

@@ -49,46 +49,9 @@ function diagram(algorithm, selected) {
     }));
 }
 
-// An envelope in 100 × 26, on a time axis that all six share. Short times get more room than their share.
-function envelopePath({ attack_s, decay_s, sustain, release_s, curve }, i) {
-  const span = (s) => Math.sqrt(s), held = 0.25;
-  const whole = Math.max(...OPERATORS.map((j) => span(attack_s[j]) + span(decay_s[j]) + span(release_s[j])));
-  const scale = 100 / (whole * (1 + held)), points = [[0, 0]];
-  let x = 0;
-  const segment = (s, from, to) => {
-    for (let k = 1; k <= 12; k++) {
-      points.push([x + scale * span(s) * k / 12, from + (to - from) * DSP.bend((k / 12) ** 2, curve)]);
-    }
-    x += scale * span(s);
-  };
-  segment(attack_s[i], 0, 1);
-  segment(decay_s[i], 1, sustain[i]);
-  x += scale * whole * held;
-  points.push([x, sustain[i]]);
-  segment(release_s[i], sustain[i], 0);
-  return points.map(([px, level], k) => `${k ? 'L' : 'M'}${px.toFixed(1)} ${(25 - 24 * level).toFixed(1)}`).join('');
-}
-
 // --- the panel ----------------------------------------------------------------------------------------
-const WORDS = {
-  ratio: 'Ratio', fixed_hz: 'Pitch', detune_cents: 'Detune', level: 'Level', attack_s: 'Attack', decay_s: 'Decay',
-  sustain: 'Sustain', release_s: 'Release', feedback: 'Feedback', curve: 'Bend of envelopes',
-};
-const signed = (v, digits) => v.toFixed(digits).replace('-', '−');
-const READ = {
-  ratio: (v) => `× ${v.toFixed(v < 1 ? 3 : 2)}`, fixed_hz: hertz, detune_cents: (v) => `${signed(v, 1)} ct`, level: percent,
-  sustain: percent, feedback: percent, curve: (v) => signed(v, 1), attack_s: time, decay_s: time, release_s: time,
-};
-const SNAP = {  // the ear knows the simple ratios
-  ratio: (v) => { const near = Math.round(2 * v) / 2; return near && Math.abs(v / near - 1) < 0.018 ? near : +v.toFixed(3); },
-};
-const fm6Knob = (name, set, extra = {}) => {
-  const { low, high, curve, about } = PANELS.fm6.knobs.find((k) => k.name === name);
-  return { name, low, high, default: low, curve, about, label: WORDS[name], text: READ[name], snap: SNAP[name] || ((v) => v), set, ...extra };
-};
-
-class FM6 extends Instrument {
-  knobs() { return ['feedback', 'curve'].map((name) => fm6Knob(name, (v) => this.turn(name, v))); }
+class FM6 extends PanelInstrument {
+  knobs() { return [this.knobOf('feedback'), this.knobOf('curve')]; }
 
   face() {
     this.selected = 0;
@@ -106,24 +69,21 @@ class FM6 extends Instrument {
     this.task = h('span.note', {});
     const fix = () => this.turn('fixed', 1 - this.values.fixed[this.selected], this.selected);
     this.fixed = h('button.toggle.words', { type: 'button', onclick: fix }, 'Fixed frequency');
-    const own = (name, extra) => this.fresh(fm6Knob(name, (v) => this.turn(name, v, this.selected), extra));
-    this.own = [own('ratio', { typed: true }), own('fixed_hz', { typed: true }), own('detune_cents', { typed: true }),
-      ...['attack_s', 'decay_s', 'sustain', 'release_s'].map((name) => own(name))];
+    this.own = ['ratio', 'fixed_hz', 'detune_cents', 'attack_s', 'decay_s', 'sustain', 'release_s'].map((name, i) => this.fresh(
+      this.knobOf(name, { typed: i < 3, set: (v) => this.turn(name, v, this.selected) })));
     return h('div.face', {},
       h('div.fm6', {},
         h('div.algorithm', {}, this.map,
           h('div.stepper', {}, button('Algorithm before', '‹', step(-1)), this.number, button('Next algorithm', '›', step(1)))),
         this.operators, this.grid),
       h('div.operator-head', {}, h('span', {}, this.which, ' ', this.task), this.fixed),
-      h('div.knobs.own', {}, ...this.own.map((k) => k.node)));
+      this.ownKnobs = h('div.knobs.own', { role: 'group' }, ...this.own.map((k) => k.node)));
   }
-
-  fresh(spec) { return new Knob(spec, (k) => { k.set(k.value); this.draw(); }); }
 
   row(i) {
     const badge = h('button.badge', { type: 'button', onclick: () => this.select(i) }, String(i + 1));
     const tuning = h('span.tuning', { onclick: () => this.select(i) });
-    const level = this.fresh(fm6Knob('level', (v) => this.turn('level', v, i), { label: `Level of operator ${i + 1}` }));
+    const level = this.fresh(this.knobOf('level', { label: `Level of operator ${i + 1}`, set: (v) => this.turn('level', v, i) }));
     const line = svg('path', {}), shape = svg('svg', { viewBox: '0 0 100 26', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, line);
     shape.addEventListener('click', () => this.select(i));
     badge.onkeydown = (e) => {
@@ -171,18 +131,9 @@ class FM6 extends Instrument {
     this.show();
   }
 
-  // One knob moved: remember it, let it sound, show it.
-  turn(name, value, i) {
-    if (i === undefined) this.values[name] = value; else this.values[name][i] = value;
-    if (this.engine) this.engine.call('set', name, value, i);
-    this.show();
-    this.draw();
-  }
-
   resetFace() {
-    this.values = JSON.parse(JSON.stringify(this.patch.values));
+    super.resetFace();
     this.rows.forEach((row, i) => row.level.reset(this.values.level[i]));
-    this.show();
   }
 
   show() {
@@ -198,6 +149,7 @@ class FM6 extends Instrument {
       });
       const modulated = edges.filter((e) => e[0] === i + 1).map((e) => e[1]);
       this.which.textContent = `Operator ${i + 1}`;
+      this.ownKnobs.setAttribute('aria-label', `Operator ${i + 1}`);
       this.task.textContent = carriers.includes(i + 1) ? 'sounds' : `modulates ${modulated.join(', ').replace(/, (?!.*,)/, ' and ')}`;
       this.rows.forEach(({ badge, node }, k) => {
         const carrier = carriers.includes(k + 1);
@@ -207,9 +159,11 @@ class FM6 extends Instrument {
         badge.setAttribute('aria-label', `Operator ${k + 1}, ${carrier ? 'carrier' : 'modulator'}`);
       });
     }
+    const envelopes = OPERATORS.map((k) => [v.attack_s[k], v.decay_s[k], v.sustain[k], v.release_s[k], v.curve]);
+    const axis = Math.max(...envelopes.map(envelopeSpan));  // all six share it
     this.rows.forEach(({ tuning, line }, k) => {
       tuning.textContent = v.fixed[k] ? hertz(v.fixed_hz[k]) : READ.ratio(v.ratio[k]);
-      line.setAttribute('d', envelopePath(v, k));
+      line.setAttribute('d', envelopePath(envelopes[k], axis));
     });
     this.fixed.setAttribute('aria-pressed', !!v.fixed[i]);
     for (const knob of this.own) {
@@ -218,8 +172,6 @@ class FM6 extends Instrument {
     }
   }
 
-  configure(call) { for (const name in this.values) call('set', name, this.values[name]); }
-  bake() { return this.values; }
   longest(name) {  // of the carriers
     return Math.max(...DSP.ALGORITHMS[this.values.algorithm - 1].carriers.map((op) => this.values[name][op - 1]));
   }

@@ -7,13 +7,6 @@ from ddsp_book.envelope import adsr
 
 BATCH, SIZE, N, RATE = 16, 6, 16000, 16000
 
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
 def drawn(dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
     def between(low, high):

@@ -35,7 +35,6 @@ def gradients(way, controls):
 def test_two_operators(benchmark, way, controls):
     kind = "steady" if controls is STEADY else "moving"
     benchmark.group = f"two operators, {kind}: forward + backward, 16 × 1 s at 16 kHz"
-    torch.set_num_threads(2)
     exact, got = gradients("as typed, float64", controls), benchmark(gradients, way, controls)
     assert (got[0] - exact[0]).abs().max() < 0.02, "all compute the same, the float32 formula roughly"
     if way == "ours": assert (got[0] - exact[0]).abs().max() < 1e-5

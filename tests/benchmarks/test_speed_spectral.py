@@ -24,13 +24,6 @@ def step(way):
     loss.backward()
     return loss.detach(), y.grad
 
-@pytest.fixture(autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
 @pytest.mark.benchmark(group="multi-scale loss 2048…64, linear + log, 4 × 4 s at 16 kHz, forward + backward, "
                              "float32, 2 threads", warmup=True, min_rounds=7)
 @pytest.mark.parametrize("name", WAYS)
