@@ -149,6 +149,8 @@ def partials(sound, sample_rate, count=24, floor_db=-60):
 def fm6_space(sound, sample_rate, f0_hz):
     "Musical patches; but every second ratio is read off the partials of the sound."
     synth = FM6Op(sample_rate)
+    while f0_hz > 2000: f0_hz /= 2  # so that ratios of 1/16…32 reach all one can hear
+    while f0_hz < 30: f0_hz *= 2
     panel, (f_hz, level) = synth.panel, partials(sound, sample_rate)
     apart = (f_hz[:, None] - f_hz).abs()
     ratios = torch.cat([f_hz, apart[apart > 20]]) / f0_hz
@@ -299,7 +301,7 @@ class Run:
 # %% ../nbs/13_matching.ipynb #022
 def _generation(space, ear, vectors, away, run, generator, kids, elite, steps, size, rate):
     "Mutants of the closest; those that look best follow the slope; the closest live on."
-    odds = torch.softmax(-3 * away / away.min(), 0)
+    odds = torch.softmax(-5 * away / away.min(), 0)
     parents = torch.multinomial(odds, kids, True, generator=generator)
     young = mutate(space, vectors[parents], generator)
     young = young[glance(space, ear, young, run).argsort(stable=True)[:elite]]
@@ -316,8 +318,8 @@ def _search(space, sound, sample_rate, run, generator, islands=3):
         d = Descent(space, fast, first[order[k::islands]], run).steps(20, (0.02, 0.01))
         people.append(distinct(space, d.best, d.distance, 10))
     def report(vectors): run.note(vectors[:4], glance(space, fine, vectors[:4], run))
-    while run.share < 0.5:
-        if len(people) > 1 and run.share > 0.5 * (1 - 0.5 ** (islands + 1 - len(people))):
+    while run.share < 0.25:
+        if len(people) > 1 and run.share > 0.25 * (1 - 0.5 ** (islands + 1 - len(people))):
             people = _merged(space, people)
         people = [_generation(space, fast, *each, run, generator, 128, 24, 14, 10,
                               (0.012, 0.002)) for each in people]
@@ -375,6 +377,8 @@ def match(
     "A patch that sounds like `sound`. Ctrl-C ends it with the best so far."
     sample_rate = expect_rate(sample_rate)
     sound = expect_tensor("sound", sound, "(samples,)").detach().float()
+    if not isinstance(synth, Space) and synth not in SPACES:
+        raise ValueError(f"synth: expected one of {', '.join(SPACES)}, got {synth!r}")
     if len(sound) < 0.05 * sample_rate:
         raise ValueError(f"sound: expected at least 50 ms, got {len(sound)} samples")
     peak = sound.abs().max()
