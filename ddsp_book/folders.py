@@ -75,7 +75,7 @@ def read_sound(
     if not seconds >= 0.05: raise ValueError(f"seconds: expected 0.05 or more, got {seconds}")
     if not os.path.isfile(path): raise FileNotFoundError(f"{name}: there is no such file")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # a name may be any bytes
             return _piece(file, name, seconds, sample_rate)
     except (soundfile.LibsndfileError, TypeError) as error:
         why = getattr(error, "error_string", error)
@@ -210,7 +210,7 @@ def _harmonic(audio, rate, name, origin, f0_hz, seconds, n_iters, progress):
     return Found(patch, played, away.item(), history, "spectral loss")
 
 # %% ../nbs/14_folders.ipynb #028
-def _text(name): return os.fsencode(name).decode("utf-8", "replace")  # names may be any bytes
+def _text(name): return os.fsencode(name).decode("utf-8", "replace")
 
 def save_found(
     path,    # where the patch shall be
