@@ -211,7 +211,8 @@ def lay_out(
     if len(features) < 31:
         raise ValueError(f"features: expected 31 rows or more, got {len(features)}")
     main = PCA(min(30, features.shape[1]), random_state=seed).fit_transform(features)
-    places = torch.tensor(TSNE(init="pca", random_state=seed).fit_transform(main))
+    places = TSNE(init="pca", random_state=seed).fit_transform(main)
+    places = torch.tensor(PCA(2).fit_transform(places))  # its longer side lies level
     places = places - places.amin(0)
     group = KMeans(groups, n_init=10, random_state=seed).fit(main).labels_
     return places / places.amax(0), torch.tensor(group)

@@ -58,7 +58,7 @@ define('ddsp-map', class extends Widget {
 
   // --- where the points are: in pixels, so that dots stay round and as large as a dot should be
   lay() {
-    const w = this.plane.clientWidth, high = Math.round(clamp(0.6 * w, 300, 540)), edge = 18;
+    const w = this.plane.clientWidth, high = Math.round(clamp(0.6 * w, 340, 540)), edge = 18;
     if (!w || w === this.wide) return;
     this.wide = w;
     this.sheet.setAttribute('viewBox', `0 0 ${w} ${high}`);
@@ -67,13 +67,25 @@ define('ddsp-map', class extends Widget {
       const [x, y] = this.spots[i];
       for (const [key, value] of [['cx', x.toFixed(1)], ['cy', y.toFixed(1)], ['r', w < 500 ? 4.5 : 5.5]]) dot.setAttribute(key, value);
     });
-    this.labels.forEach((label, k) => {
-      const [x, y] = this.spots[this.data.marked[k]], left = x > 0.8 * w;
-      label.setAttribute('x', x + (left ? -10 : 10));
-      label.setAttribute('y', y + 4);
-      label.setAttribute('text-anchor', left ? 'end' : 'start');
-    });
+    this.name(w);
     if (this.at >= 0) this.circle();
+  }
+
+  // Names stand beside their dots, or above or below; where there is no room, the status line has to do.
+  name(w) {
+    const taken = this.data.marked.map((i) => [this.spots[i][0] - 7, this.spots[i][1] - 7, 14, 14]);
+    const meets = ([x, y, a, b]) => taken.some(([u, v, c, d]) => x < u + c && u < x + a && y < v + d && v < y + b);
+    this.labels.forEach((label, k) => {
+      const [x, y] = this.spots[this.data.marked[k]], long = 6.6 * label.textContent.length;
+      const spots = [[x + 10, y - 7], [x - 10 - long, y - 7], [x - long / 2, y - 22], [x - long / 2, y + 8]];
+      const free = spots.find(([u, v]) => u > 2 && u + long < w - 2 && !meets([u, v, long, 14]));
+      label.style.display = free ? '' : 'none';
+      if (!free) return;
+      taken.push([...free, long, 14]);
+      label.setAttribute('x', free[0] + long / 2);
+      label.setAttribute('y', free[1] + 11);
+      label.setAttribute('text-anchor', 'middle');
+    });
   }
 
   circle() {
