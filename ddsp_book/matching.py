@@ -7,12 +7,12 @@ __all__ = ['COARSE', 'SPACES', 'Ear', 'Space', 'musical', 'partials', 'fm6_space
 # %% ../nbs/13_matching.ipynb #003
 """Sound matching: give it a sound, get a patch.
 Choices are searched by mutation, knobs follow gradients, many patches as one batch."""
-import math, time
+import math, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import torch
 from tqdm.auto import tqdm
-from .fm import expect_rate, expect_tensor
+from .fm import AliasingWarning, expect_rate, expect_tensor
 from .fm6 import FM6Op, routing_of
 from .spectral import SpectralFeatures, _hann, _overlap_add, _power, _spectrum
 
@@ -311,8 +311,12 @@ def _generation(space, ear, vectors, away, run, generator, kids, elite, steps, s
 
 def _search(space, sound, sample_rate, run, generator, islands=3):
     fast, fine = Ear(sound, sample_rate, 4), Ear(sound, sample_rate)
-    first = space.draw(1500, generator)
-    order = glance(space, fast, first, run).argsort(stable=True)[:16 * islands]
+    first, away = torch.empty(0, space.panel.size), torch.empty(0)
+    while len(first) < 250 or (len(first) < 1500 and run.share < 0.05):
+        drawn = space.draw(250, generator)
+        first = torch.cat([first, drawn])
+        away = torch.cat([away, glance(space, fast, drawn, run)])
+    order = away.argsort(stable=True)[:16 * islands]
     people = []
     for k in range(islands):
         d = Descent(space, fast, first[order[k::islands]], run).steps(20, (0.02, 0.01))
@@ -387,7 +391,9 @@ def match(
     if not isinstance(synth, Space):
         synth = SPACES[synth](quiet, sample_rate, f0_hz or pitch_of(quiet, sample_rate))
     generator = torch.Generator().manual_seed(seed)
-    with tqdm(total=100, disable=not progress, unit="%") as bar:
+    with (tqdm(total=100, disable=not progress, unit="%") as bar,
+          warnings.catch_warnings()):
+        warnings.simplefilter("ignore", AliasingWarning)
         run = Run(seconds, work, workers, clock, bar)
         try: _search(synth, quiet, sample_rate, run, generator)
         except KeyboardInterrupt:
