@@ -114,30 +114,35 @@ class Road:
         return Machine(start, self.play, listen, Follow(lr=rate), [box()], drive)
 
 # %% ../nbs/15_morphing.ipynb #026
-def chain(self, machine, steps):
-    "The best sequence of what the machine heard that only goes forward; (steps, size)."
+def _ways(self, machine, steps):
+    "All that was heard, and what each step between two of it costs; not forward: ∞."
     heard = {key: torch.cat([at[:1], machine.history(key).flatten(), at[1:]])
              for key, at in self.at_ends.items()}
     least = 0.1 * self.between.apart / (steps - 1)
-    def on(x): return x[None] > x[:, None] + least  # [i, j]: from i to j it grows
+    def grows(x): return x[None] > x[:, None] + least  # [i, j]: from i to j
+    forward = grows(heard["to_a"]) & grows(-heard["to_b"])
     traits = _traits(heard)
-    way = torch.cdist(traits, traits, p=1).masked_fill(
-        ~(on(heard["to_a"]) & on(-heard["to_b"])), math.inf)
-    total, before = torch.full_like(traits[:, 0], math.inf), []
+    return heard, torch.cdist(traits, traits, p=1).masked_fill(~forward, math.inf)
+
+# %% ../nbs/15_morphing.ipynb #027
+def chain(self, machine, steps):
+    "The best of all sequences that only go forward; (steps, size), or None."
+    heard, way = self._ways(machine, steps)
+    total, before = torch.full_like(way[0], math.inf), []
     total[0] = 0
     for t in torch.linspace(0, 1, steps)[1:]:
         total, came = (total[:, None] + way).min(0)
         total = total + _past(heard, t, self.between.apart)
         before.append(came)
     if not total[-1] < math.inf: return None
-    path = [len(traits) - 1]
+    path = [len(way) - 1]
     for came in before[::-1]: path.append(int(came[path[-1]]))
     vectors = machine.history("coefficients").flatten(0, 1)
     return torch.cat([self.ends[:1], vectors, self.ends[1:]])[path[::-1]]
 
-Road.chain = chain
+Road._ways, Road.chain = _ways, chain
 
-# %% ../nbs/15_morphing.ipynb #028
+# %% ../nbs/15_morphing.ipynb #029
 def morph(
     synth,      # with a panel, a sample_rate, and forward(patch, n_samples)
     patch_a,    # a batch of one, or as loaded from its file
@@ -167,7 +172,7 @@ def morph(
     middle = panel.from_unit(torch.where(road.note > 0, line, vectors)[1:-1])
     return {name: torch.cat([a[name], middle[name], b[name]]) for name in a}
 
-# %% ../nbs/15_morphing.ipynb #039
+# %% ../nbs/15_morphing.ipynb #040
 @torch.no_grad()
 def stable(
     synth,      # made as type(synth)(rate)
@@ -186,7 +191,7 @@ def stable(
     peak, folded = torch.cat(peaks), torch.cat(folded)
     return {"silent": peak < 0.01, "clips": ~(peak <= 1), "folds": ~(folded <= 1e-4)}
 
-# %% ../nbs/15_morphing.ipynb #044
+# %% ../nbs/15_morphing.ipynb #045
 def timbre(
     audio,        # (batch, samples)
     sample_rate,  # Hz
@@ -197,7 +202,7 @@ def timbre(
     level = TO_DB * (log_mel - log_mel.amax((1, 2), keepdim=True))
     return torch.nn.functional.avg_pool1d(level.clamp(min=-60).mT, 4).flatten(1)
 
-# %% ../nbs/15_morphing.ipynb #048
+# %% ../nbs/15_morphing.ipynb #049
 def lay_out(
     features,  # (batch, features), more than 30 of them
     groups=6,  # how many
@@ -217,7 +222,7 @@ def lay_out(
     group = KMeans(groups, n_init=10, random_state=seed).fit(main).labels_
     return places / places.amax(0), torch.tensor(group)
 
-# %% ../nbs/15_morphing.ipynb #052
+# %% ../nbs/15_morphing.ipynb #055
 def patch_map(
     synth,            # name of the synth, as in patch files
     vectors,          # positions of its knobs in ten-thousandths; (patches, size)
@@ -247,6 +252,7 @@ def patch_map(
             "vectors": [[round(u) for u in row] for row in vectors.tolist()]}
     return _chart(data, caption)
 
+# %% ../nbs/15_morphing.ipynb #056
 def _each(name, given, default, kind):
     if given is None: return default
     if len(given) != len(default):
