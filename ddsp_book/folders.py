@@ -96,7 +96,7 @@ def _piece(file, name, seconds, sample_rate):
                          "expected at least 50 ms")
     notes, clipped = [], clipped_share(audio)
     if start or start + len(audio) < file.frames:
-        notes.append(f"{start / rate:.2f}…{(start + len(audio)) / rate:.2f} s of "
+        notes.append(f"only {start / rate:.2f}…{(start + len(audio)) / rate:.2f} s of "
                      f"{file.frames / rate:.2f} s")
     if clipped > 0.001:
         notes.append(f"{100 * clipped:.1f} % of the samples are clipped")
@@ -166,7 +166,9 @@ def subtractive_space(sound, sample_rate, f0_hz):
         p["velocity"] = torch.ones(count)
         p["f0_hz"] = f0_hz * p["velocity"]
         return synth.panel.to_unit(p)
-    return Space(synth, draw, ("filter",), ("f0_hz", "velocity"), ())
+    stages = "attack_s", "decay_s", "sustain", "release_s"
+    return Space(synth, draw, ("filter",), ("f0_hz", "velocity"),
+                 tuple(f"filter_{stage}" for stage in stages))
 
 if "subtractive" not in SPACES: SPACES["subtractive"] = subtractive_space
 
@@ -436,7 +438,8 @@ def _many(options, stop):
     stop.writing = True
     _summary(whole, out, failed, stop)
     for why in failed.values(): _say(why)
-    _say(f"{done} of {len(mine)} sounds are done, {len(failed)} failed")
+    _say(f"{done} of {len(mine)} sounds are done, {len(failed)} failed"
+         + (", the rest waits for the next run" if stop.wanted else ""))
     if stop.wanted: return 130
     return int(bool(failed) and of == 1)  # after an error torchrun stops the others
 
