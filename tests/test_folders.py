@@ -430,6 +430,12 @@ def test_the_command_is_installed_under_its_name():
     assert 'ddsp-match = "ddsp_book.folders:main"' in text
 
 
+def test_the_commands_in_the_readme_are_understood(tmp_path):
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    lines = [line.split("#")[0].split("ddsp-match ")[1].split() for line in text.splitlines() if "ddsp-match " in line and " -o " in line]
+    assert len(lines) >= 3 and all(F._options().parse_args(line).output for line in lines)
+
+
 def test_the_page_plays_from_disk(tmp_path, quick, browser):
     put(tmp_path / "in" / HOSTILE)
     assert run(tmp_path / "in", "-o", tmp_path / "out") == 0
