@@ -138,10 +138,11 @@ def _item(self, index):
     "A sound and whose it is. Raises like `read_sound`."
     file = self.files[index]
     sound = read_sound(self.folder / file, self.seconds, self.sample_rate)
-    length = max(len(sound.audio), math.ceil(self.seconds * self.sample_rate))
-    padded = torch.nn.functional.pad(sound.audio, (0, length - len(sound.audio)))
+    length = math.ceil(self.seconds * self.sample_rate)
+    audio = sound.audio[:length]  # resampling may have rounded up
+    padded = torch.nn.functional.pad(audio, (0, length - len(audio)))
     return {"file": file, "index": index % len(self.files), "audio": padded,
-            "n_samples": len(sound.audio), "note": sound.note}
+            "n_samples": len(audio), "note": sound.note}
 
 def _count(self): return len(self.files)
 
@@ -224,7 +225,8 @@ def find(
         return _harmonic(audio, rate, name, origin, f0_hz, seconds, n_iters, progress)
     short = max(0, rate // 4 - len(audio))  # a search wants some frames to compare
     padded = torch.nn.functional.pad(audio, (0, short))
-    m = match(padded, rate, synth, f0_hz, seconds, seed, work, workers, progress)
+    m = match(padded, rate, synth, f0_hz=f0_hz, seconds=seconds, seed=seed, work=work,
+              workers=workers, progress=progress)
     patch = m.synth.panel.pack(m.patch, name, origin)
     played = m.audio[:len(audio)].numpy()
     return Found(patch, played, m.distance, m.history, "distance / dB")

@@ -32,7 +32,7 @@ def put(path, audio=None, rate=RATE, **options):
 def quick(monkeypatch):
     "A search that is over at once: the default patch. Its arguments are kept."
     calls = []
-    def match(sound, sample_rate, synth, *options):
+    def match(sound, sample_rate, synth, **options):
         calls.append((sound, synth, options))
         player = FM6Op(sample_rate)
         patch = player.panel.defaults()
@@ -147,6 +147,13 @@ def test_items_keep_their_file_in_any_order_and_shard(tmp_path):
         with pytest.raises(ValueError, match="rank|of"): dataset.shard(rank, of)
 
 
+def test_all_rates_fit_into_one_batch(tmp_path):
+    for rate in (8000, 11025, 22050, 44100, 48000, 96000, 192000): put(tmp_path / f"{rate}.wav", tone(1, rate), rate)
+    for seconds in (0.1, 1 / 3, 0.7071, 1.5):
+        batch, = DataLoader(F.AudioDataset(tmp_path, seconds), 7)
+        assert batch["audio"].shape == (7, int(np.ceil(seconds * RATE)))
+
+
 def test_folders_without_sounds_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no sounds"): F.AudioDataset(tmp_path)
     with pytest.raises(NotADirectoryError, match="nowhere"): F.AudioDataset(tmp_path / "nowhere")
@@ -186,7 +193,7 @@ def test_what_was_asked_for_is_handed_on(tmp_path, quick):
     run(put(tmp_path / "x.wav"), "-o", tmp_path / "x.json", "--seconds", 7, "--seed", 5, "--f0", 330, "--workers", 2, "--length", 0.1,
         "--report", tmp_path / "elsewhere.html")
     sound, synth, options = quick[0]
-    assert synth == "fm6" and options[:5] == (330.0, 7.0, 5, None, 2) and len(sound) == 4000 and not sound[1600:].any()
+    assert synth == "fm6" and options == dict(f0_hz=330.0, seconds=7.0, seed=5, work=None, workers=2, progress=False) and len(sound) == 4000 and not sound[1600:].any()
     assert (tmp_path / "elsewhere.html").exists() and not (tmp_path / "x.html").exists()
 
 
@@ -206,12 +213,12 @@ def test_no_nan_reaches_a_file(tmp_path, quick, monkeypatch, capsys):
     good, sound = F.match, put(tmp_path / "x.wav")
     assert run(sound, "-o", tmp_path / "x.json") == 0
     before = (tmp_path / "x.json").read_bytes()
-    def bad_patch(*options):
-        m = good(*options)
+    def bad_patch(*sound, **options):
+        m = good(*sound, **options)
         m.patch["level"][0, 0] = float("nan")
         return m
-    def bad_distance(*options):
-        m = good(*options)
+    def bad_distance(*sound, **options):
+        m = good(*sound, **options)
         m.distance = float("inf")
         return m
     for bad in (bad_patch, bad_distance):
@@ -261,7 +268,7 @@ def test_ctrl_c_keeps_the_best_harmonics(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_before_anything(tmp_path, monkeypatch, capsys):
-    def press(*options): signal.raise_signal(signal.SIGINT)
+    def press(*sound, **options): signal.raise_signal(signal.SIGINT)
     monkeypatch.setattr(F, "match", press)
     assert run(put(tmp_path / "x.wav"), "-o", tmp_path / "x.json") == 130
     assert "before there was anything to keep" in capsys.readouterr().err and not (tmp_path / "x.json").exists()
@@ -279,7 +286,7 @@ def test_ctrl_c_while_writing_does_not_lose_what_was_found(tmp_path, quick, monk
 
 
 def test_an_interrupt_that_is_no_signal(tmp_path, monkeypatch):
-    def stop(*options): raise KeyboardInterrupt
+    def stop(*sound, **options): raise KeyboardInterrupt
     monkeypatch.setattr(F, "match", stop)
     assert run(put(tmp_path / "in/x.wav"), "-o", tmp_path / "x.json") == 130
     assert run(tmp_path / "in", "-o", tmp_path / "out") == 130
@@ -309,8 +316,8 @@ def test_a_folder_reports_what_it_cannot_read_and_does_the_rest(many, tmp_path, 
 
 def test_a_folder_goes_on_where_it_stopped(many, tmp_path, quick, monkeypatch, capsys):
     out, search = tmp_path / "out", F.match
-    def stopped(*options):
-        m = search(*options)
+    def stopped(*sound, **options):
+        m = search(*sound, **options)
         if len(quick) == 2:  # Ctrl-C in the second search, which gives what it has
             try: signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt: pass
@@ -329,11 +336,11 @@ def test_a_folder_goes_on_where_it_stopped(many, tmp_path, quick, monkeypatch, c
 
 def test_a_search_that_breaks_does_not_take_the_others_along(many, tmp_path, quick, monkeypatch, capsys):
     search = F.match
-    def fragile(*options):
+    def fragile(*sound, **options):
         if len(quick) == 1:
             quick.append(None)
             raise RuntimeError("out of luck")
-        return search(*options)
+        return search(*sound, **options)
     monkeypatch.setattr(F, "match", fragile)
     assert run(many, "-o", tmp_path / "out") == 1
     assert len(list((tmp_path / "out").rglob("*.json"))) == 3 and "out of luck" in (tmp_path / "out" / "summary.csv").read_text()
