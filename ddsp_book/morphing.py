@@ -91,7 +91,7 @@ class Road:
         seconds,   # of each sound to listen to
     ):
         self.synth, self.n_samples = synth, round(seconds * synth.sample_rate)
-        self.note, self.free = _roles(synth.panel)
+        self.note, self.free = (role.to(ends) for role in _roles(synth.panel))
         self.ends = torch.where(self.note > 0, ends.mean(0), ends)  # one note for both
         with torch.no_grad(): sounds = self.play(self.ends)
         self.between = Between(sounds, synth.sample_rate)
@@ -103,7 +103,7 @@ class Road:
 
     def seek(self, steps, rate):
         "The machine that looks for what lies between, twice for each step."
-        t = torch.linspace(0, 1, steps)[1:-1]
+        t = torch.linspace(0, 1, steps)[1:-1].to(self.ends)
         start = self.ends.repeat_interleave(len(t), 0)
         goal, apart = torch.lerp(*_traits(self.at_ends), t[:, None]), self.between.apart
         def listen(sounds):
@@ -130,7 +130,7 @@ def chain(self, machine, steps):
     heard, way = self._ways(machine, steps)
     total, before = torch.full_like(way[0], math.inf), []
     total[0] = 0
-    for t in torch.linspace(0, 1, steps)[1:]:
+    for t in torch.linspace(0, 1, steps)[1:].to(way):
         total, came = (total[:, None] + way).min(0)
         total = total + _past(heard, t, self.between.apart)
         before.append(came)
@@ -168,7 +168,8 @@ def morph(
     if vectors is None:
         raise ValueError(f"steps: found no {steps} that only go forward; try fewer, "
                          "or more work")
-    line = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, steps)[:, None])
+    t = torch.linspace(0, 1, steps)[:, None].to(ends)
+    line = torch.lerp(ends[0], ends[1], t)
     middle = panel.from_unit(torch.where(road.note > 0, line, vectors)[1:-1])
     return {name: torch.cat([a[name], middle[name], b[name]]) for name in a}
 

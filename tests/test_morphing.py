@@ -72,6 +72,11 @@ def test_the_pitch_goes_straight():
     assert torch.allclose(way["f0_hz"].log().diff(), torch.tensor(1 / 3) * torch.tensor(311 / 220).log(), rtol=1e-3)
     assert only_forward(SYNTH, way | {"f0_hz": torch.full((4,), (220 * 311) ** 0.5)}, 0.5)
 
+def test_double_stays_double():
+    a, b = ({name: value.double() for name, value in preset(each).items()} for each in ("bass", "organ"))
+    way = morph(SYNTH, a, b, steps=4, seconds=0.4, work=8)
+    assert {value.dtype for value in way.values()} == {torch.float64} and only_forward(SYNTH, way, 0.4)
+
 def test_another_synth():
     synth = SubtractiveSynth(16000)
     a = synth.panel.defaults() | {"cutoff_hz": torch.tensor([400.0]), "note_s": torch.tensor([0.4])}
@@ -177,3 +182,18 @@ def test_the_map_of_the_chapter_is_what_its_script_makes():
     assert vectors.shape[1] == PANEL.size and (DATA / "results" / "map_fm6.json").stat().st_size < 200_000
     found = stable(FM6Op(48000), PANEL.from_unit(vectors[::40]))
     assert not torch.stack(list(found.values())).any()
+
+
+# --- at last, anything ---------------------------------------------------------------------------------------
+
+def test_any_two_patches_are_connected():
+    "All knobs anywhere, notes of other pitch, length and velocity too."
+    patches = PANEL.random(6, torch.Generator().manual_seed(8))
+    for i in range(0, 6, 2):
+        a, b = ({name: value[k:k + 1] for name, value in patches.items()} for k in (i, i + 1))
+        way = morph(SYNTH, a, b, steps=5, seconds=0.5, work=20)
+        PANEL.validate(way)
+        note = {name: way[name].mean(0, keepdim=True).expand_as(way[name]) for name in ("note_s", "velocity")}
+        note["f0_hz"] = way["f0_hz"].log().mean().exp().expand(5)
+        note["note_s"] = way["note_s"].log().mean().exp().expand(5)
+        assert only_forward(SYNTH, way | note, 0.5)
