@@ -4,7 +4,7 @@
 __all__ = ['COARSE', 'SPACES', 'Ear', 'Space', 'musical', 'partials', 'fm6_space', 'mutate', 'Descent', 'glance', 'distinct',
            'Run', 'Match', 'match', 'pitch_of']
 
-# %% ../nbs/13_matching.ipynb #003
+# %% ../nbs/13_matching.ipynb #008
 """Sound matching: give it a sound, get a patch.
 Choices are searched by mutation, knobs follow gradients, many patches as one batch."""
 import math, time, warnings
@@ -16,7 +16,7 @@ from .fm import AliasingWarning, expect_rate, expect_tensor
 from .fm6 import FM6Op, routing_of
 from .spectral import SpectralFeatures, _hann, _overlap_add, _power, _spectrum
 
-# %% ../nbs/13_matching.ipynb #005
+# %% ../nbs/13_matching.ipynb #010
 class Ear:
     """Hears how far sounds are from one target: mean |difference| of log-mel, in dB.
     With `speed` 4 it knows how the target would sound with all envelopes 4 × as fast."""
@@ -42,7 +42,7 @@ class Ear:
         "(batch, n_samples) → (batch,), dB"
         return _Away.apply(audio, self)
 
-# %% ../nbs/13_matching.ipynb #007
+# %% ../nbs/13_matching.ipynb #012
 class _Away(torch.autograd.Function):
     "`Ear`, with its slope computed while the spectra are at hand."
     @staticmethod
@@ -66,7 +66,7 @@ class _Away(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g): return g[:, None] * ctx.saved_tensors[0], None
 
-# %% ../nbs/13_matching.ipynb #009
+# %% ../nbs/13_matching.ipynb #014
 def _fast(self, sound):
     "What `hear` would find if the sound ran `speed` times as fast, its pitch as it is."
     power = (self.hear(sound) * (math.log(10) / 10)).exp()
@@ -80,7 +80,7 @@ def _fast(self, sound):
 
 Ear._fast = _fast
 
-# %% ../nbs/13_matching.ipynb #011
+# %% ../nbs/13_matching.ipynb #016
 @dataclass
 class Space:
     "What a matcher may do with a synth. Vectors are places in its panel's unit cube."
@@ -105,7 +105,7 @@ class Space:
         if speed > 1: vectors = (vectors - math.log(speed) * self.faster).clamp(0, 1)
         return self.synth(self.panel.from_unit(vectors), n_samples)
 
-# %% ../nbs/13_matching.ipynb #012
+# %% ../nbs/13_matching.ipynb #018
 COARSE = torch.tensor([0.5, *range(1, 16)])  # ratios of a DX7's coarse knob
 
 def musical(
@@ -133,7 +133,7 @@ def musical(
     p["f0_hz"] = torch.zeros(batch) + f0_hz
     return p
 
-# %% ../nbs/13_matching.ipynb #013
+# %% ../nbs/13_matching.ipynb #020
 def partials(sound, sample_rate, count=24, floor_db=-60):
     "Frequencies of the strongest peaks of one long spectrum, Hz, and their levels."
     level = torch.fft.rfft(sound * torch.hann_window(len(sound)).to(sound)).abs()
@@ -145,7 +145,7 @@ def partials(sound, sample_rate, count=24, floor_db=-60):
     peaks = peaks[peaks > reach]
     return peaks * sample_rate / len(sound), level[peaks]
 
-# %% ../nbs/13_matching.ipynb #014
+# %% ../nbs/13_matching.ipynb #021
 def fm6_space(sound, sample_rate, f0_hz):
     "Musical patches; but every second ratio is read off the partials of the sound."
     synth = FM6Op(sample_rate)
@@ -170,7 +170,7 @@ def fm6_space(sound, sample_rate, f0_hz):
 
 SPACES = {"fm6": fm6_space}
 
-# %% ../nbs/13_matching.ipynb #016
+# %% ../nbs/13_matching.ipynb #023
 def mutate(
     space,
     vectors,    # (batch, size)
@@ -200,7 +200,7 @@ def _move(row, source, part, other, kind):
     if kind == 9: row[part + other] = row[other + part]
     else: row[part] = (row if kind == 8 else source)[other]
 
-# %% ../nbs/13_matching.ipynb #018
+# %% ../nbs/13_matching.ipynb #025
 class Descent:
     "Adam for many patches at once, each for itself, in the unit cube; keeps the best."
     def __init__(self, space, ear, vectors, run):
@@ -248,7 +248,7 @@ class Descent:
         self.now = self.best.clone()
         return self
 
-# %% ../nbs/13_matching.ipynb #019
+# %% ../nbs/13_matching.ipynb #026
 def glance(space, ear, vectors, run):
     "Distances of patches as they are; (batch,)."
     order = vectors[:, 0].argsort(stable=True)
@@ -269,7 +269,7 @@ def distinct(space, vectors, away, count):
     rows = list(first.values())[:count]
     return vectors[rows], away[rows]
 
-# %% ../nbs/13_matching.ipynb #020
+# %% ../nbs/13_matching.ipynb #027
 class Run:
     "How much time there is, how much is gone, and what was best so far."
     def __init__(self, seconds, work, workers, clock, bar):
@@ -298,7 +298,7 @@ class Run:
         self.bar.set_postfix_str(f"{self.distance:.2f} dB", refresh=False)
         self.bar.update(round(100 * self.share) - self.bar.n)
 
-# %% ../nbs/13_matching.ipynb #022
+# %% ../nbs/13_matching.ipynb #029
 def _generation(space, ear, vectors, away, run, generator, kids, elite, steps, size, rate):
     "Mutants of the closest; those that look best follow the slope; the closest live on."
     odds = torch.softmax(-5 * away / away.min(), 0)
@@ -355,7 +355,7 @@ def _polish(descent, run):
         descent.steps(10, (rate, rate))
         run.note(descent.best, descent.distance)
 
-# %% ../nbs/13_matching.ipynb #023
+# %% ../nbs/13_matching.ipynb #030
 @dataclass
 class Match:
     "What `match` found."
