@@ -11,7 +11,7 @@ from ddsp_book.audio import DATA, example, examples
 from ddsp_book.matching import match
 
 parser = argparse.ArgumentParser()
-parser.add_argument("names", nargs="*", default=["rhodes_C4", "bell_perc_bell", "trumpet_C4", "voice_sung_vocadito_14"])
+parser.add_argument("names", nargs="*", default=["rhodes_C4", "bell_perc_bell", "trumpet_C4"])
 parser.add_argument("--seconds", type=float, default=60)
 parser.add_argument("--workers", type=int, default=2)
 args = parser.parse_args()
