@@ -2,8 +2,8 @@
 
 # %% auto #0
 __all__ = ['tone', 'spectrum', 'power_spectrum', 'SpectralStats', 'spectral_stats', 'SpectralSettings', 'plain_distance',
-           'Target', 'MultiScaleSpectralLoss', 'SpectralFeatures', 'feature_distance', 'Fit', 'fit_tone',
-           'spectral_peak', 'damped_wave', 'transport', 'TransportLoss']
+           'spectrum_adjoint', 'Target', 'MultiScaleSpectralLoss', 'SpectralFeatures', 'feature_distance', 'Fit',
+           'fit_tone', 'spectral_peak', 'damped_wave', 'transport', 'TransportLoss']
 
 # %% ../nbs/05_spectral.ipynb #005
 """Comparing sounds by their spectra: multi-scale loss, log-mel features, statistics.
@@ -171,19 +171,24 @@ def _one_scale(loss, audio, n, magnitude, log, slope):
              + loss.log * log_apart.abs().mean((1, 2)))
     if slope is None: return total
     # both differences have one sign; d|Y|/dX = X/Y, and d log Y/dX = X/Y²
-    factor = inverse.mul(loss.log).add_(loss.linear).mul_(inverse).mul_(apart.sign_())
+    linear, log = loss.linear / power[0].numel(), loss.log / power[0].numel()
+    factor = inverse.mul(log).add_(linear).mul_(inverse).mul_(apart.sign_())
     factor.masked_fill_(power <= loss.floor**2, 0)
-    factor[..., 0] *= 2   # irfft counts the bins between
-    factor[..., -1] *= 2  # the first and the last twice
-    scale = n / 2 / power[0].numel()
-    pieces = torch.fft.irfft(X.mul_(factor), n).mul_(_hann(n, audio) * scale)
-    _overlap_add(pieces, slope, loss.mirror)
+    spectrum_adjoint(X.mul_(factor), n, slope, loss.mirror)
     return total
 
 # %% ../nbs/05_spectral.ipynb #030
-def _overlap_add(pieces, slope, mirror):
-    "Lay frames over each other, fold the mirrored ends back, and add all to `slope`."
-    batch, count, n = pieces.shape
+def spectrum_adjoint(
+    g,            # slopes over the spectra, 2 ∂/∂X*; (batch, frames, bins); overwritten
+    n,            # n_fft; the hop is a quarter of it
+    slope,        # slopes over the sound; (batch, samples)
+    mirror=True,  # as the spectra were made
+):
+    "Back through `spectrum`: frames overlap, mirrored ends fold back; adds to `slope`."
+    g[..., 0] *= 2   # irfft counts the bins between
+    g[..., -1] *= 2  # the first and the last twice
+    pieces = torch.fft.irfft(g, n).mul_(n / 2 * _hann(n, slope))
+    batch, count, _ = pieces.shape
     half, samples = n // 2, slope.shape[1]
     total = pieces.new_zeros(batch, count + 3, n // 4)
     for quarter, part in enumerate(pieces.view(batch, count, 4, n // 4).unbind(2)):
