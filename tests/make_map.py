@@ -11,7 +11,7 @@ import torch
 from ddsp_book.audio import DATA
 from ddsp_book.fm import AliasingWarning
 from ddsp_book.fm6 import FM6Op
-from ddsp_book.matching import musical
+from ddsp_book.listening import musical
 from ddsp_book.morphing import Between, lay_out, morph, stable, timbre
 from ddsp_book.spectral import power_spectrum, spectral_stats
 

@@ -6,7 +6,7 @@ import torch
 from ddsp_book.audio import DATA
 from ddsp_book.fm import AliasingWarning
 from ddsp_book.fm6 import FM6Op
-from ddsp_book.matching import musical
+from ddsp_book.listening import musical
 from ddsp_book.morphing import Between, Road, lay_out, morph, patch_map, stable, timbre
 from ddsp_book.subtractive import SubtractiveSynth
 
