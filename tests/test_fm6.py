@@ -95,8 +95,7 @@ def test_sound_agrees_with_a_dx7(number, feedback):
 @pytest.mark.parametrize("way", ["compiled", "pure torch"])
 @pytest.mark.parametrize("number", ALGORITHMS)
 def test_algorithm_by_definition(number, way, monkeypatch):
-    if way == "pure torch": monkeypatch.setattr(fm6, "_compiled", lambda: None)
-    elif not fm6._compiled(): pytest.skip("needs numba")
+    if way == "pure torch": monkeypatch.setattr(fm6, "_swift", lambda x: False)
     p, n = patches(1, seed=number), 1000
     p["algorithm"][:] = number
     forward, back, carriers = matrices(number)
@@ -176,7 +175,7 @@ CONTINUOUS = ["ratio", "detune_cents", "level", "feedback", "attack_s", "decay_s
 
 @pytest.mark.parametrize("number, way", [(1, "compiled"), (4, "compiled"), (4, "pure torch"), (6, "compiled"), (8, "pure torch"), (19, "compiled")])
 def test_gradcheck(number, way, monkeypatch):
-    if way == "pure torch": monkeypatch.setattr(fm6, "_compiled", lambda: None)
+    if way == "pure torch": monkeypatch.setattr(fm6, "_swift", lambda x: False)
     synth, p = FM6Op(1000), patches(1, rate=1000)
     p["f0_hz"][:], p["algorithm"][:] = 50, number
     inputs = [p[name].clone().requires_grad_() for name in CONTINUOUS]
@@ -256,14 +255,13 @@ def test_feedback_solves_keplers_equation():
 
 @pytest.mark.parametrize("feedback", [0.1, 0.3, 0.45, 0.9])
 def test_both_ways_round_the_loop_agree(feedback):
-    if not fm6._compiled(): pytest.skip("needs numba")
     torch.manual_seed(0)
     angle, env, link = 6.28 * torch.rand(2, 3, 700).double(), torch.rand(2, 3, 700).double(), torch.full((2, 3), 6.28 * feedback).double()
     gain, g = fm6.TAU * feedback / 2 * torch.rand(3, 700).double() - feedback, torch.randn(3, 700).double()
     compiled = fm6._loop(angle, env, link), fm6._unroll(gain, g)
-    saved, fm6._compiled = fm6._compiled, lambda: None
+    saved, fm6._swift = fm6._swift, lambda x: False
     try: settled = fm6._loop(angle, env, link), fm6._unroll(gain, g)
-    finally: fm6._compiled = saved
+    finally: fm6._swift = saved
     for a, b in zip(compiled, settled): assert (a - b).abs().max() < 1e-9 * (1 + a.abs().max())
 
 
