@@ -96,7 +96,8 @@ def report(
     "A page about a patch. Names are escaped: they may come from anywhere."
     patch, rate = found.patch, sound.sample_rate
     sounds = {"recording": sound.audio.numpy(), "patch": found.audio}
-    summary = f"{found.distance_db:.2f} dB mean difference of log-mel. {sound.note}"
+    away = f"{found.distance_db:.2f} dB mean difference of log-mel"
+    summary = "; ".join(filter(None, [away, sound.note])) + "."
     texts = dict(name=patch["name"], origin=patch["origin"], summary=summary)
     return PAGE.format(
         **{key: html.escape(text) for key, text in texts.items()},
