@@ -17,7 +17,7 @@ from autograd import value_and_grad
 from .audio import resample
 from .fm import expect_count
 from .hybrid import SpectralLoss, adam, check_patch, export, learn_note, measure
-from .matching import SPACES, Ear, Space, match
+from .matching import SPACES, Ear, Space, match, partials
 from .subtractive import SubtractiveSynth
 
 # %% ../nbs/14_folders.ipynb #011
@@ -144,8 +144,9 @@ AudioDataset.__getitem__, AudioDataset.__len__ = _item, _count
 # %% ../nbs/14_folders.ipynb #022
 def subtractive_space(sound, sample_rate, f0_hz):
     "Some of the oscillators, a filter that moves, times between a click and a pad."
-    synth = SubtractiveSynth(sample_rate)
-    lasts_s = len(sound) / sample_rate
+    synth, lasts_s = SubtractiveSynth(sample_rate), len(sound) / sample_rate
+    partials_hz = partials(sound, sample_rate, 4)[0]
+    pitches_hz = torch.cat([torch.full((4,), f0_hz), partials_hz]).clamp(10, 10000)
     def draw(count, generator):
         def rand(): return torch.rand(count, generator=generator)
         p = synth.panel.random(count, generator)
@@ -158,10 +159,11 @@ def subtractive_space(sound, sample_rate, f0_hz):
         p["resonance"], p["curve"] = 0.5 * 10 ** rand(), 5 * rand()
         p["sweep_octaves"], p["note_s"] = 4 * rand() - 2, 0.3 * lasts_s * 5 ** rand()
         p["velocity"] = torch.ones(count)
-        p["f0_hz"] = f0_hz * p["velocity"]
+        which = torch.randint(len(pitches_hz), (count,), generator=generator)
+        p["f0_hz"] = pitches_hz[which]
         return synth.panel.to_unit(p)
     stages = "attack_s", "decay_s", "sustain", "release_s"
-    return Space(synth, draw, ("filter",), ("f0_hz", "velocity"),
+    return Space(synth, draw, ("filter", "f0_hz"), ("velocity",),
                  tuple(f"filter_{stage}" for stage in stages))
 
 if "subtractive" not in SPACES: SPACES["subtractive"] = subtractive_space
