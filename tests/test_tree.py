@@ -75,7 +75,8 @@ def test_every_recording_has_a_licence():
 
 def test_every_patch_says_where_it_comes_from():
     licences = {row["licence"] for row in csv.DictReader(open(ROOT / "ddsp_book/data/audio/recordings.csv", encoding="utf-8"))}
-    for path in (ROOT / "ddsp_book" / "data" / "patches").glob("*.json"):
+    folder = ROOT / "ddsp_book" / "data" / "patches"
+    for path in [*folder.glob("*.json"), *folder.glob("gallery/*.json")]:
         origin = json.dumps(json.loads(path.read_text("utf-8"))["origin"])
         assert any(licence in origin for licence in licences), path.name
 
