@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 from torch.utils.data import DataLoader
-from ddsp_book import folders as F
+from ddsp_book import command as C, folders as F
 from ddsp_book.fm6 import FM6Op
 from ddsp_book.hybrid import load_patch, render_patch
 from ddsp_book.matching import Match
@@ -42,7 +42,7 @@ def quick(monkeypatch):
     return calls
 
 
-def run(*arguments): return F.main([str(a) for a in arguments])
+def run(*arguments): return C.main([str(a) for a in arguments])
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -275,12 +275,12 @@ def test_ctrl_c_before_anything(tmp_path, monkeypatch, capsys):
 
 
 def test_ctrl_c_while_writing_does_not_lose_what_was_found(tmp_path, quick, monkeypatch):
-    save = F.save_found
+    save = C.save_found
     def saved(*options, **about):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         save(*options, **about)
-    monkeypatch.setattr(F, "save_found", saved)
+    monkeypatch.setattr(C, "save_found", saved)
     assert run(put(tmp_path / "x.wav"), "-o", tmp_path / "x.json") == 130
     assert FM6Op(RATE).panel.load(tmp_path / "x.json")
 
@@ -373,7 +373,7 @@ def test_two_processes_write_the_same_files_as_one(tmp_path, capsys):
     bad(tmp_path / "in", "text")
     arguments = [str(tmp_path / "in"), "--work", "1", "--no-report", "-o"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node", "2"]
-    command = [sys.executable, "-c", "import sys; from ddsp_book.folders import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "import sys; from ddsp_book.command import main; sys.exit(main())"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     two = subprocess.Popen([*torchrun, *command, *arguments, str(tmp_path / "two")], env=env, stderr=subprocess.PIPE, text=True)
     assert run(*arguments, tmp_path / "one") == 1 and "2 of 3 sounds are done, 1 failed" in capsys.readouterr().err
@@ -417,7 +417,7 @@ def test_a_hostile_patch_cannot_write_tags(tmp_path, quick):
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     found.patch.update(name=evil, origin=evil, units={**found.patch["units"], "level": evil})
     sound.note = evil
-    tags = [t for t, _ in Tags(F.report(found, sound)).tags]
+    tags = [t for t, _ in Tags(C.report(found, sound)).tags]
     assert "img" not in tags and tags.count("script") == 2  # the patch as JSON, and the page's own
 
 
@@ -434,13 +434,13 @@ def test_names_that_are_no_utf_8(tmp_path, quick):
 
 def test_the_command_is_installed_under_its_name():
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
-    assert 'ddsp-match = "ddsp_book.folders:main"' in text
+    assert 'ddsp-match = "ddsp_book.command:main"' in text
 
 
 def test_the_commands_in_the_readme_are_understood(tmp_path):
     text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     lines = [line.split("#")[0].split("ddsp-match ")[1].split() for line in text.splitlines() if "ddsp-match " in line and " -o " in line]
-    assert len(lines) >= 3 and all(F._options().parse_args(line).output for line in lines)
+    assert len(lines) >= 3 and all(C._options().parse_args(line).output for line in lines)
 
 
 def test_the_page_plays_from_disk(tmp_path, quick, browser):

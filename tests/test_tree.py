@@ -54,7 +54,7 @@ def test_chapter_imports_only_from_above(path):
 
 
 ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6", "oscillators", "filters", "subtractive",
-         "machine", "listening", "matching", "folders", "morphing"]
+         "machine", "listening", "matching", "folders", "command", "morphing"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
@@ -75,7 +75,8 @@ def test_every_recording_has_a_licence():
 
 def test_every_patch_says_where_it_comes_from():
     licences = {row["licence"] for row in csv.DictReader(open(ROOT / "ddsp_book/data/audio/recordings.csv", encoding="utf-8"))}
-    for path in (ROOT / "ddsp_book" / "data" / "patches").glob("*.json"):
+    folder = ROOT / "ddsp_book" / "data" / "patches"
+    for path in [*folder.glob("*.json"), *folder.glob("gallery/*.json")]:
         origin = json.dumps(json.loads(path.read_text("utf-8"))["origin"])
         assert any(licence in origin for licence in licences), path.name
 
