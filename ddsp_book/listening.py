@@ -170,7 +170,7 @@ def pitch_of(sound, sample_rate, low_hz=40.0, high_hz=1500.0):
     curve = left[i] - 2 * here[i] + right[i]
     return (sample_rate / (lags[i] + (left[i] - right[i]) / (2 * curve))).item()
 
-# %% ../nbs/13_listening.ipynb #033
+# %% ../nbs/13_listening.ipynb #034
 def fm6_space(sound, sample_rate, f0_hz):
     "Musical patches; but every second ratio is read off the partials of the sound."
     synth = FM6Op(sample_rate)
@@ -195,11 +195,12 @@ def bend_levels(panel, vectors, power):
     algorithm = (32 * vectors[:, 0].detach()).long().clamp(max=31)
     return torch.cat([before, torch.where(SOUNDS[algorithm], level, level**power), after], 1)
 
-# %% ../nbs/13_listening.ipynb #035
+# %% ../nbs/13_listening.ipynb #036
 def subtractive_space(sound, sample_rate, f0_hz):
     "Some of the oscillators, a filter that moves, times between a click and a pad."
-    synth = SubtractiveSynth(sample_rate)
-    lasts_s = len(sound) / sample_rate
+    synth, lasts_s = SubtractiveSynth(sample_rate), len(sound) / sample_rate
+    partials_hz = partials(sound, sample_rate, 4)[0]
+    pitches_hz = torch.cat([torch.full((4,), f0_hz), partials_hz]).clamp(10, 10000)
     def draw(count, generator):
         def rand(): return torch.rand(count, generator=generator)
         p = synth.panel.random(count, generator)
@@ -212,10 +213,11 @@ def subtractive_space(sound, sample_rate, f0_hz):
         p["resonance"], p["curve"] = 0.5 * 10 ** rand(), 5 * rand()
         p["sweep_octaves"], p["note_s"] = 4 * rand() - 2, 0.3 * lasts_s * 5 ** rand()
         p["velocity"] = torch.ones(count)
-        p["f0_hz"] = f0_hz * p["velocity"]
+        which = torch.randint(len(pitches_hz), (count,), generator=generator)
+        p["f0_hz"] = pitches_hz[which]
         return synth.panel.to_unit(p)
     stages = "attack_s", "decay_s", "sustain", "release_s"
-    return Space(synth, draw, ("filter",), ("f0_hz", "velocity"),
+    return Space(synth, draw, ("filter", "f0_hz"), ("velocity",),
                  tuple(f"filter_{stage}" for stage in stages))
 
 SPACES = {"fm6": fm6_space, "subtractive": subtractive_space}
