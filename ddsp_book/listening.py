@@ -106,7 +106,7 @@ class Space:
         return self.synth(self.patch(vectors), n_samples)
 
 # %% ../nbs/13_listening.ipynb #025
-COARSE = torch.tensor([0.5, *range(1, 16)])  # ratios of a DX7's coarse knob
+COARSE = torch.tensor([0.5, *range(1, 16)])  # ratios of a DX7's coarse knob, as far as 15
 SOUNDS = torch.stack([routing_of(a)[1] > 0 for a in range(1, 33)])  # who is a carrier
 
 def musical(
