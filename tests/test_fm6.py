@@ -183,6 +183,59 @@ def test_gradcheck(number, way, monkeypatch):
     assert torch.autograd.gradcheck(render, inputs, eps=1e-7, atol=1e-3, rtol=1e-3)
 
 
+def both_paths(p, n, monkeypatch):
+    "Sound and gradients by the kernel, then by PyTorch."
+    found, g = [], torch.randn(len(p["feedback"]), n, generator=torch.Generator().manual_seed(0), dtype=p["feedback"].dtype)
+    for swift in (fm6._swift, lambda x: False):
+        monkeypatch.setattr(fm6, "_swift", swift)
+        inputs = [p[name].detach().clone().requires_grad_() for name in CONTINUOUS]
+        y = FM6Op(RATE)(p | dict(zip(CONTINUOUS, inputs)), n)
+        found.append([y.detach(), *torch.autograd.grad(y, inputs, g)])
+    return zip(*found)
+
+
+@pytest.mark.parametrize("n", [1, 61, 997, 1600])
+@pytest.mark.parametrize("feedback", [0, 0.2, 0.45])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 3e-4)])
+def test_kernel_agrees_with_torch(dtype, tolerance, feedback, n, monkeypatch):
+    p = patches(32, dtype=dtype)
+    p["algorithm"], p["feedback"][:] = torch.arange(1, 33).to(dtype), feedback
+    for kernel, plain in both_paths(p, n, monkeypatch): assert (kernel - plain).norm() <= tolerance * plain.norm() + 1e-6 * tolerance
+
+
+def test_kernel_forgets_in_chaos_as_torch_does(monkeypatch):
+    "After a few dozen samples the gradient has grown by a million, and the sounds have not parted yet."
+    p = patches(32)
+    p["algorithm"], p["feedback"][:], p["level"][:], p["sustain"][:] = torch.arange(1, 33).double(), 1, 1, 1
+    p["attack_s"][:], p["note_s"][:] = 0.001, 1
+    limited, adjoint = [], fm6._adjoint
+    monkeypatch.setattr(fm6, "_adjoint", lambda gain, g: limited.append(not torch.equal(fm6._unroll(gain, g), adjoint(gain, g))) or adjoint(gain, g))
+    (y, plain), *grads = both_paths(p, 40, monkeypatch)
+    same = (y - plain).abs().amax(1) < 1e-6
+    assert same.sum() + sum(limited) > 32, "some rows are both: limited, and still the same"
+    for kernel, plain in grads:
+        assert kernel.isfinite().all()
+        assert (kernel - plain)[same].norm() <= 1e-3 * plain[same].norm()
+
+
+@pytest.mark.parametrize("number", ALGORITHMS)
+def test_gradcheck_of_the_kernel(number):
+    torch.manual_seed(number)
+    step, weight, feedback, out = (v.double().requires_grad_() for v in (torch.rand(2, 6) / 4, torch.rand(2, 6, 6), torch.rand(2, 6), torch.rand(2, 6)))
+    blocks, shapes = (torch.rand(2, 6, 2, 3) / 2).double().requires_grad_(), torch.rand(2, 6, 3, 32).double().requires_grad_()
+    wired, at = torch.tensor(fm6._HEARS[number - 1]), fm6._LOOPS[number - 1, 1]
+    fed, carriers = torch.zeros(6).double().index_fill(0, torch.tensor(at), 1), fm6._all_routings()[1][number - 1]
+    def render(step, blocks, shapes, weight, feedback, out):
+        return fm6._Rows.apply(step, blocks, shapes, weight * wired, feedback * fed, out * carriers, torch.tensor([number - 1] * 2), 50)
+    assert torch.autograd.gradcheck(render, [step, blocks, shapes, weight, feedback, out], atol=1e-5)
+
+
+def test_sines_of_the_kernel():
+    turns = np.linspace(-5, 5, 100001, dtype=np.float32)
+    for ours, exact in (fm6._sine, np.sin), (fm6._cosine, np.cos):
+        assert max(abs(ours(t) - exact(2 * np.pi * float(t))) for t in turns[::7]) < 1e-6
+
+
 def test_gradcheck_routing_and_moving_pitch():
     synth, p = FM6Op(2000), patches(2, rate=2000)
     torch.manual_seed(1)
