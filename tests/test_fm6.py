@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 from scipy.special import jv
 
-from ddsp_book import fm6
+from ddsp_book import algorithms, fm6, kernel
+from ddsp_book.algorithms import TAU
 from ddsp_book.envelope import adsr
 from ddsp_book.fm import AliasingWarning
 from ddsp_book.fm6 import ALGORITHMS, FM6Op, routing_of
@@ -27,6 +28,10 @@ def patches(batch, seed=0, dtype=torch.float64, rate=RATE):
                 "feedback": between(0.1, 0.4, 1)[:, 0], "attack_s": between(0.003, 0.02), "decay_s": between(0.02, 0.1), "sustain": between(0.2, 0.9),
                 "release_s": between(0.01, 0.05), "note_s": between(0.03, 0.06, 1)[:, 0], "curve": between(0, 5, 1)[:, 0],
                 "f0_hz": between(100, 300, 1)[:, 0], "velocity": between(0.3, 1, 1)[:, 0]}
+
+
+def without_numba(monkeypatch):
+    for module in algorithms, fm6: monkeypatch.setattr(module, "compilable", lambda x: False)
 
 
 def envelopes(p, n, rate=RATE):
@@ -95,7 +100,7 @@ def test_sound_agrees_with_a_dx7(number, feedback):
 @pytest.mark.parametrize("way", ["compiled", "pure torch"])
 @pytest.mark.parametrize("number", ALGORITHMS)
 def test_algorithm_by_definition(number, way, monkeypatch):
-    if way == "pure torch": monkeypatch.setattr(fm6, "_swift", lambda x: False)
+    if way == "pure torch": without_numba(monkeypatch)
     p, n = patches(1, seed=number), 1000
     p["algorithm"][:] = number
     forward, back, carriers = matrices(number)
@@ -175,12 +180,65 @@ CONTINUOUS = ["ratio", "detune_cents", "level", "feedback", "attack_s", "decay_s
 
 @pytest.mark.parametrize("number, way", [(1, "compiled"), (4, "compiled"), (4, "pure torch"), (6, "compiled"), (8, "pure torch"), (19, "compiled")])
 def test_gradcheck(number, way, monkeypatch):
-    if way == "pure torch": monkeypatch.setattr(fm6, "_swift", lambda x: False)
+    if way == "pure torch": without_numba(monkeypatch)
     synth, p = FM6Op(1000), patches(1, rate=1000)
     p["f0_hz"][:], p["algorithm"][:] = 50, number
     inputs = [p[name].clone().requires_grad_() for name in CONTINUOUS]
     def render(*values): return synth(p | dict(zip(CONTINUOUS, values)), 60)
     assert torch.autograd.gradcheck(render, inputs, eps=1e-7, atol=1e-3, rtol=1e-3)
+
+
+def both_paths(p, n, monkeypatch):
+    "Sound and gradients by the kernel, then by PyTorch."
+    found, g = [], torch.randn(len(p["feedback"]), n, generator=torch.Generator().manual_seed(0), dtype=p["feedback"].dtype)
+    for way in "compiled", "pure torch":
+        if way == "pure torch": without_numba(monkeypatch)
+        inputs = [p[name].detach().clone().requires_grad_() for name in CONTINUOUS]
+        y = FM6Op(RATE)(p | dict(zip(CONTINUOUS, inputs)), n)
+        found.append([y.detach(), *torch.autograd.grad(y, inputs, g)])
+    return zip(*found)
+
+
+@pytest.mark.parametrize("n", [1, 61, 997, 1600])
+@pytest.mark.parametrize("feedback", [0, 0.2, 0.45])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 3e-4)])
+def test_kernel_agrees_with_torch(dtype, tolerance, feedback, n, monkeypatch):
+    p = patches(32, dtype=dtype)
+    p["algorithm"], p["feedback"][:] = torch.arange(1, 33).to(dtype), feedback
+    for kernel, plain in both_paths(p, n, monkeypatch): assert (kernel - plain).norm() <= tolerance * plain.norm() + 1e-6 * tolerance
+
+
+def test_kernel_forgets_in_chaos_as_torch_does(monkeypatch):
+    "After a few dozen samples the gradient has grown by a million, and the sounds have not parted yet."
+    p = patches(32)
+    p["algorithm"], p["feedback"][:], p["level"][:], p["sustain"][:] = torch.arange(1, 33).double(), 1, 1, 1
+    p["attack_s"][:], p["note_s"][:] = 0.001, 1
+    limited, adjoint = [], algorithms._adjoint
+    monkeypatch.setattr(algorithms, "_adjoint", lambda gain, g: limited.append(not torch.equal(algorithms._unroll(gain, g), adjoint(gain, g))) or adjoint(gain, g))
+    (y, plain), *grads = both_paths(p, 40, monkeypatch)
+    same = (y - plain).abs().amax(1) < 1e-6
+    assert same.sum() + sum(limited) > 32, "some rows are both: limited, and still the same"
+    for kernel, plain in grads:
+        assert kernel.isfinite().all()
+        assert (kernel - plain)[same].norm() <= 1e-3 * plain[same].norm()
+
+
+@pytest.mark.parametrize("number", ALGORITHMS)
+def test_gradcheck_of_the_kernel(number):
+    torch.manual_seed(number)
+    step, weight, feedback, out = (v.double().requires_grad_() for v in (torch.rand(2, 6) / 4, torch.rand(2, 6, 6), torch.rand(2, 6), torch.rand(2, 6)))
+    blocks, shapes = (torch.rand(2, 6, 2, 3) / 2).double().requires_grad_(), torch.rand(2, 6, 3, 32).double().requires_grad_()
+    wired, at = torch.tensor(kernel._HEARS[number - 1]), kernel._LOOPS[number - 1, 1]
+    fed, carriers = torch.zeros(6).double().index_fill(0, torch.tensor(at), 1), kernel.all_routings()[1][number - 1]
+    def render(step, blocks, shapes, weight, feedback, out):
+        return kernel.Rows.apply(step, blocks, shapes, weight * wired, feedback * fed, out * carriers, torch.tensor([number - 1] * 2), 50)
+    assert torch.autograd.gradcheck(render, [step, blocks, shapes, weight, feedback, out], atol=1e-5)
+
+
+def test_sines_of_the_kernel():
+    turns = np.linspace(-5, 5, 100001, dtype=np.float32)
+    for ours, exact in (kernel._sine, np.sin), (kernel._cosine, np.cos):
+        assert max(abs(ours(t) - exact(2 * np.pi * float(t))) for t in turns[::7]) < 1e-6
 
 
 def test_gradcheck_routing_and_moving_pitch():
@@ -254,14 +312,13 @@ def test_feedback_solves_keplers_equation():
 
 
 @pytest.mark.parametrize("feedback", [0.1, 0.3, 0.45, 0.9])
-def test_both_ways_round_the_loop_agree(feedback):
+def test_both_ways_round_the_loop_agree(feedback, monkeypatch):
     torch.manual_seed(0)
     angle, env, link = 6.28 * torch.rand(2, 3, 700).double(), torch.rand(2, 3, 700).double(), torch.full((2, 3), 6.28 * feedback).double()
-    gain, g = fm6.TAU * feedback / 2 * torch.rand(3, 700).double() - feedback, torch.randn(3, 700).double()
-    compiled = fm6._loop(angle, env, link), fm6._unroll(gain, g)
-    saved, fm6._swift = fm6._swift, lambda x: False
-    try: settled = fm6._loop(angle, env, link), fm6._unroll(gain, g)
-    finally: fm6._swift = saved
+    gain, g = TAU * feedback / 2 * torch.rand(3, 700).double() - feedback, torch.randn(3, 700).double()
+    compiled = algorithms._loop(angle, env, link), algorithms._unroll(gain, g)
+    without_numba(monkeypatch)
+    settled = algorithms._loop(angle, env, link), algorithms._unroll(gain, g)
     for a, b in zip(compiled, settled): assert (a - b).abs().max() < 1e-9 * (1 + a.abs().max())
 
 
@@ -334,8 +391,8 @@ def test_device(name):
 
 # Pictures and errors ----------------------------------------------------------------------------
 
-DRAWING = dict(vars(fm6), BLUE=BLUE, ORANGE=ORANGE)  # the chapter draws; the module need not
-for cell in json.loads((Path(__file__).parents[1] / "nbs" / "08_fm6.ipynb").read_text("utf-8"))["cells"]:
+DRAWING = dict(vars(algorithms), BLUE=BLUE, ORANGE=ORANGE)  # the chapter draws; the module need not
+for cell in json.loads((Path(__file__).parents[1] / "nbs" / "08a_algorithms.ipynb").read_text("utf-8"))["cells"]:
     if re.search(r"^def (places|describe|wires|diagram)\(", "".join(cell["source"]), re.M): exec("".join(cell["source"]), DRAWING)
 diagram, describe = DRAWING["diagram"], DRAWING["describe"]
 

@@ -53,8 +53,8 @@ def test_chapter_imports_only_from_above(path):
     assert imported(source) & {p.stem for p in (ROOT / "ddsp_book").glob("*.py")} <= above
 
 
-ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6", "oscillators", "filters", "subtractive",
-         "machine", "listening", "matching", "folders", "command", "morphing"]
+ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "algorithms", "kernel", "fm6",
+         "oscillators", "filters", "subtractive", "machine", "listening", "matching", "folders", "command", "morphing"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER

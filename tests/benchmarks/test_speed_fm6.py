@@ -4,7 +4,7 @@ import sys, types
 
 import pytest
 import torch
-from ddsp_book import fm6
+from ddsp_book import algorithms
 from ddsp_book.fm6 import FM6Op
 
 B, N, RATE, TAU = 16, 16000, 16000, 6.283185307179586
@@ -97,17 +97,17 @@ def loop():
         y.append(last)
     return torch.stack(y, 1)
 
-ONLY_ONE = fm6.Wiring(order=(0,), inputs=((),) * 6, loops=((0,),), carriers=(0,))
+ONLY_ONE = algorithms.Wiring(order=(0,), inputs=((),) * 6, loops=((0,),), carriers=(0,))
 
 def operator():
     ones = torch.ones(B, 6)
     feedback = torch.cat([STRENGTH[:, None], torch.zeros(B, 5)], 1)
-    return fm6._Voices.apply(F_HZ.detach() / RATE, torch.ones(B, 6, N // 128, 1), torch.ones(B, 6, 1, 128), None, torch.zeros(B, 6, 6), feedback, ones, ONLY_ONE, N)
+    return algorithms.Voices.apply(F_HZ.detach() / RATE, torch.ones(B, 6, N // 128, 1), torch.ones(B, 6, 1, 128), None, torch.zeros(B, 6, 6), feedback, ones, ONLY_ONE, N)
 
 @pytest.mark.benchmark(group="an operator with feedback, 16 × 1 s at 16 kHz, forward + backward")
 @pytest.mark.parametrize("name", ["ours, numba", "ours, pure torch", "loop over samples"])
 def test_feedback(benchmark, name, monkeypatch):
-    if name == "ours, pure torch": monkeypatch.setattr(fm6, "_swift", lambda x: False)
+    if name == "ours, pure torch": monkeypatch.setattr(algorithms, "compilable", lambda x: False)
     render = loop if name == "loop over samples" else operator
     def both():
         STRENGTH.grad = None
