@@ -11,6 +11,7 @@ import math
 import torch
 from .fm import expect_count, expect_rate, expect_tensor
 from .machine import Machine, box
+from .matching import _Away
 from .spectral import SpectralFeatures, power_spectrum, spectral_stats
 
 # %% ../nbs/16_adaptive.ipynb #004
@@ -20,25 +21,36 @@ class Hearing:
     def __init__(self, target, sample_rate, n_ffts=(1024, 4096)):
         target = expect_tensor("target", target, "(batch, samples)").detach()
         self.sample_rate = expect_rate(sample_rate)
-        self.features = SpectralFeatures(self.sample_rate, 64, n_ffts)
-        loudest = self.features(target)[0].exp().amax((1, 2)) - 1e-6
+        self.scales = [_Scale(SpectralFeatures(self.sample_rate, 64, (n,), n // 4))
+                       for n in n_ffts]
+        loudest = self.scales[0].features(target)[0].exp().amax((1, 2)) - 1e-6
         if loudest.min() < 1e-9: raise ValueError("target: a row of it is silent")
         self.gain = (100 / loudest).sqrt()[:, None]  # so the floor is 80 dB below it
-        self.target = [10 / math.log(10) * f for f in self.features(self.gain * target)]
+        for scale in self.scales: scale.listen(self.gain * target)
         self.stats = self._stats(target)
 
     def __call__(self, audio):
-        "(batch, samples), or several for each target, together → features"
+        "(batch, samples); or several for each target, one row's after the other → features"
         times = len(audio) // len(self.gain)
-        heard = self.features(self.gain.repeat_interleave(times, 0) * audio)
-        apart = [(10 / math.log(10) * f - t.repeat_interleave(times, 0)).abs().mean((1, 2))
-                 for f, t in zip(heard, self.target)]
-        cost = sum(apart) / len(apart)
+        loud = self.gain.repeat_interleave(times, 0) * audio
+        cost = sum(_Away.apply(loud, s.times(times)) for s in self.scales) / len(self.scales)
         with torch.no_grad(): level_db = 10 * (audio.square().mean(1) + 1e-12).log10()
         return {"cost": cost, "level_db": level_db,
                 "reward": self._reward(audio.detach(), cost.detach(), times)}
 
 # %% ../nbs/16_adaptive.ipynb #005
+class _Scale:
+    "One frame length, as `matching.Ear` wants it; a target for each row."
+    gain = 1.0
+    def __init__(self, features): self.features, self.hop = features, features.hop_length
+    def listen(self, target): self.target = 10 / math.log(10) * self.features(target)[0]
+    def times(self, count):
+        if count == 1: return self
+        more = _Scale(self.features)
+        more.target = self.target.repeat_interleave(count, 0)
+        return more
+
+# %% ../nbs/16_adaptive.ipynb #006
 @torch.no_grad()
 def _stats(self, audio):
     "Centroid and rolloff in octaves, flatness in factors of ten; (batch, 3)."
@@ -55,7 +67,7 @@ def _reward(self, audio, cost, times):
 
 Hearing._stats, Hearing._reward = _stats, _reward
 
-# %% ../nbs/16_adaptive.ipynb #006
+# %% ../nbs/16_adaptive.ipynb #007
 class Feedback:
     """Filtered loss and reward of each row: where they go, and how noisy they are.
     A value that is not finite is not heard; the row keeps what it knew."""
@@ -84,7 +96,7 @@ def _noise(recent):
     off = torch.where(known, recent - mean, 0).square().sum(0)
     return (off / known.sum(0).clamp(min=1)).nan_to_num(0, 1e9, 0)
 
-# %% ../nbs/16_adaptive.ipynb #007
+# %% ../nbs/16_adaptive.ipynb #008
 def rate_law(trend, noise, least=1e-5, up=1.02, down=0.8, damping=5.0):
     "f_α: a little up while the loss falls; down when it does not, more so in noise."
     return torch.where(trend > least, up, down / (1 + damping * noise))
@@ -93,7 +105,7 @@ def momentum_law(better, momentum, nudge=0.02, release=0.1):
     "f_μ: up by `nudge` while the reward grows; else down by a tenth."
     return torch.where(better > 0, nudge, -release * momentum)
 
-# %% ../nbs/16_adaptive.ipynb #008
+# %% ../nbs/16_adaptive.ipynb #009
 def dither_law(flat, noise, success, raised, up=1.1, down=0.9, damping=5.0):
     """f_σ: up where the loss has been flat, and its tests do not fail; else back down.
     `success`: share of local tests that were lower; `raised`: is it above its start?"""
@@ -101,7 +113,7 @@ def dither_law(flat, noise, success, raised, up=1.1, down=0.9, damping=5.0):
     factor = torch.where(flat, grow, torch.where(raised, down, 1.0))
     return factor / (1 + damping * noise)
 
-# %% ../nbs/16_adaptive.ipynb #009
+# %% ../nbs/16_adaptive.ipynb #010
 class Scheduler:
     "α, μ and σ of each row, set by its loss and reward. No gradient goes through it."
     def __init__(
@@ -124,7 +136,7 @@ class Scheduler:
         self.cosine, self.momentum = cosine, momentum
         self.feedback, self.now, self.steps = Feedback(), None, 0
 
-# %% ../nbs/16_adaptive.ipynb #010
+# %% ../nbs/16_adaptive.ipynb #011
 def update(
     self,
     loss, reward,  # (batch,) each
@@ -154,7 +166,7 @@ def _envelope(self):
 
 Scheduler.update, Scheduler._envelope = update, _envelope
 
-# %% ../nbs/16_adaptive.ipynb #011
+# %% ../nbs/16_adaptive.ipynb #012
 class Probe:
     """Drive: downhill. Every so often it looks around, too: sparse local tests.
     Of `tests` perturbed copies it remembers the lowest, if lower, and how many were."""
@@ -184,7 +196,7 @@ class Probe:
         if cost.shape[1] > 1: self._compare(cost.detach())
         return -slope
 
-# %% ../nbs/16_adaptive.ipynb #012
+# %% ../nbs/16_adaptive.ipynb #013
 def _compare(self, cost):
     here, copies = cost[:, :1], cost[:, 1:].nan_to_num(torch.inf)
     lowest, which = copies.min(1)
@@ -202,7 +214,7 @@ def load_state_dict(self, state):
 Probe._compare, Probe.state_dict, Probe.load_state_dict = (
     _compare, state_dict, load_state_dict)
 
-# %% ../nbs/16_adaptive.ipynb #013
+# %% ../nbs/16_adaptive.ipynb #014
 class Evolve:
     "Update law: α, μ, σ by the scheduler; momentum; dither; a share of what tests found."
     def __init__(
@@ -234,7 +246,7 @@ class Evolve:
                          "coefficients": coefficients, "slope": drive.norm(dim=1)})
         return new
 
-# %% ../nbs/16_adaptive.ipynb #014
+# %% ../nbs/16_adaptive.ipynb #015
 def _filtered(self, drive, mu):
     "h: the drive through a low-pass; divided by its own RMS if `scaled`."
     if self.state is None: self.state = [torch.zeros_like(drive), torch.zeros_like(drive),
@@ -252,7 +264,7 @@ def history(self, name):
 
 Evolve._filtered, Evolve.history = _filtered, history
 
-# %% ../nbs/16_adaptive.ipynb #015
+# %% ../nbs/16_adaptive.ipynb #016
 def ae_ddsp(
     start,             # coefficients; (batch, knobs), each 0…1
     synthesis,         # coefficients → signal
