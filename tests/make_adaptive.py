@@ -183,14 +183,23 @@ def adaptive(case, alpha, **settings):
 
 
 SGD = torch.optim.SGD
-METHODS = {  # name: (run with a setting, the settings to choose from)
+# Within the theory, but quieter: a failure costs as much as a success brings; dither and tests are rarer, momentum keeps within bounds.
+MENDED = dict(down=0.98, sigma=1e-4, sigma_range=(1e-6, 3e-3), mu_range=(0.5, 0.95), tests=2, every=20)
+METHODS = {  # name: (run with a setting, the settings to choose from; or whose setting it takes over)
     "SGD": (lambda case, lr: descent(case, Follow(SGD, lr=lr)), (1e-3, 3e-3, 1e-2)),
     "SGD + momentum": (lambda case, lr: descent(case, Follow(SGD, lr=lr, momentum=0.9)), (3e-4, 1e-3, 3e-3)),
-    "Adam": (lambda case, lr: descent(case, Follow(lr=lr)), (0.01, 0.03, 0.06, 0.1)),
-    "Adam + plateau": (plateau, (0.03, 0.06, 0.1)),
-    "Adam + cosine": (lambda case, lr: descent(case, Cosine(lr)), (0.03, 0.06, 0.1)),
-    "Adam, 2 starts": (restarts, (0.03, 0.06, 0.1)),
-    "CMA-ES": (evolution, (0.1, 0.2, 0.3)),
+    "Adam": (lambda case, lr: descent(case, Follow(lr=lr)), (0.01, 0.03, 0.06)),
+    "Adam + plateau": (plateau, (0.03, 0.06)),
+    "Adam + cosine": (lambda case, lr: descent(case, Cosine(lr)), (0.03, 0.06)),
+    "Adam, 2 starts": (restarts, "Adam"),
+    "CMA-ES": (evolution, (0.1, 0.25)),
+    "AE-DDSP": (adaptive, (0.03, 0.06, 0.1)),
+    "AE-DDSP, mended": (lambda case, alpha: adaptive(case, alpha, **MENDED), (0.03, 0.05, 0.08)),
+    "AE without local tests": (lambda case, alpha: adaptive(case, alpha, tests=0), "AE-DDSP"),
+    "AE without dither": (lambda case, alpha: adaptive(case, alpha, dither=False), "AE-DDSP"),
+    "AE without momentum law": (lambda case, alpha: adaptive(case, alpha, momentum=False), "AE-DDSP"),
+    "AE without rate law": (lambda case, alpha: adaptive(case, alpha, alpha_range=(1, 1)), "AE-DDSP"),
+    "AE with one rate for all knobs": (lambda case, alpha: adaptive(case, alpha, scaled=False), (0.001, 0.003, 0.01)),
 }
 CHECKPOINTS = 25, 50, 75, 100, 125, 150, 175, 200
 FIELDS = ("method", "setting", "synth", "target", "kind", "seed", "start", *(f"at_{n}" for n in CHECKPOINTS), "at_600_by_3")
@@ -208,6 +217,7 @@ def write(path, fields, table):
 def tune(name, synth, path=RESULTS / "adaptive_tuning.csv"):
     "The setting with the lowest mean log cost on the tuning targets."
     run, grid = METHODS[name]
+    if isinstance(grid, str): return tune(grid, synth)
     case = None
     for setting in grid:
         table, key = rows(path), (name, f"{setting:g}", synth)
