@@ -299,7 +299,7 @@ class Bold(_Kept):
         drive = torch.where(features["failed"], -float(self.failed), drive)
         return drive[:, None].expand_as(coefficients)
 
-# %% ../nbs/17_worlds.ipynb #061
+# %% ../nbs/17_worlds.ipynb #065
 def _moving(name, places_px, seconds):
     "CSS: what has the class `name` goes through these places, again and again."
     last = max(1, len(places_px) - 1)
@@ -317,7 +317,7 @@ def _trace(values, middle):
     step = 340 / max(1, len(values) - 1)
     return [(280 + k * step, middle - 15 * v) for k, v in enumerate(values)]
 
-# %% ../nbs/17_worlds.ipynb #062
+# %% ../nbs/17_worlds.ipynb #066
 def film(
     positions,    # {name: position (ticks,)}, about -1…1
     goal,         # where it should be; (ticks,)
@@ -339,7 +339,7 @@ def film(
         rows.append(_film_row(key, n, name, position, goal, color))
     return _film_page(key, css, rows, seconds, event, alt)
 
-# %% ../nbs/17_worlds.ipynb #063
+# %% ../nbs/17_worlds.ipynb #067
 def _film_row(key, n, name, position, goal, color):
     "One slide: its name, the tube, the slide on it, the mark above it, and its trace."
     y, ink = 75 + 115 * n, "currentColor"
@@ -358,7 +358,7 @@ def _film_event(seconds, event, height):
     dashes = 'stroke-dasharray="3 4"'
     return _line([(at, 14), (at, height)], "currentColor", dashes) + label
 
-# %% ../nbs/17_worlds.ipynb #064
+# %% ../nbs/17_worlds.ipynb #068
 def _film_page(key, css, rows, seconds, event, alt):
     height = 115 * len(rows) + 15
     happens = _film_event(seconds, event, height) if event else ""

@@ -3,7 +3,7 @@
     python tests/make_worlds.py
 
 Six tasks, six networks each, 2000 steps each; the last three tasks were not used while the machine was made. SGD, SGD with momentum
-and Adam (torch's own) run at seven learning rates each; the machine begins at four. `machine μ`, `machine σ`: momentum, noise follow the drive too.
+and Adam (torch's own) run at ten or eleven learning rates each; the machine begins at four. `machine μ`, `machine σ`: momentum, noise follow the drive too.
 Takes about two minutes of one core; the same seeds give the same table up to rounding.
 """
 import csv, math, sys, time
@@ -15,8 +15,8 @@ from ddsp_book.machine import Machine, box, multiply
 from ddsp_book.worlds import Bold, Progress, Training, fresh_weights, network
 
 STEPS, NETWORKS, WIDTHS = 2000, 6, (2, 24, 24, 1)
-GRID = {"SGD": (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2), "momentum": (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64),
-        "Adam": (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)}
+GRID = {"SGD": (0.05, 0.1, 0.14, 0.2, 0.28, 0.4, 0.8, 1.6, 3.2, 6.4), "momentum": (0.01, 0.02, 0.04, 0.06, 0.08, 0.11, 0.16, 0.23, 0.32, 0.45, 0.64),
+        "Adam": (0.001, 0.002, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1)}
 STARTS = (1e-4, 1e-3, 1e-2, 1e-1)
 VARIANTS = {"machine": (0.3, 0.0, 0.0), "machine μ": (0.3, -0.1, 0.0), "machine σ": (0.3, 0.0, -0.3)}
 

@@ -341,10 +341,11 @@ def test_the_study_says_what_the_chapter_says():
     medians = {}
     for row in csv.DictReader(open(DATA / "results" / "worlds.csv", encoding="utf-8")):
         medians.setdefault((row["task"], row["method"]), {}).setdefault(row["rate"], []).append(float(row["loss"]))
-    medians = {key: sorted(np.median(v) for v in rates.values()) for key, rates in medians.items()}
+    medians = {key: [np.median(v) for v in rates.values()] for key, rates in medians.items()}
     tasks = {task for task, _ in medians}
     assert len(tasks) == 6
-    for task in tasks: assert medians[task, "machine"][-1] <= 1.1 * medians[task, "SGD"][0], task
+    ratio = {task: np.array(medians[task, "machine"]) / min(medians[task, "SGD"]) for task in tasks}
+    assert all(np.median(r) <= 1.1 for r in ratio.values()) and {task for task, r in ratio.items() if r.max() > 1} <= {"spirals, 32"}
 
 
 # The film -----------------------------------------------------------------------------------------------------------------
