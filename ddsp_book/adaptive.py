@@ -108,12 +108,12 @@ def momentum_law(better, momentum, nudge=0.02, release=0.1):
     "f_μ: up by `nudge` while the reward grows; else down by a tenth of it."
     return torch.where(better > 0, nudge, -release * momentum)
 
-def dither_law(flat, noise, success, raised, up=1.1, down=0.9, damping=5.0):
+def dither_law(flat, noise, success, above, up=1.1, back=0.1, high=0.01, damping=5.0):
     """f_σ: up where the loss is flat, faster where local tests succeed; else back.
-    `success`: share of tests that were lower; `raised`: is σ above its start?"""
+    `success`: share of tests that were lower; `above`: σ as a multiple of its start."""
     grow = torch.where(success >= 0.1, up, up**0.5)
-    factor = torch.where(flat, grow, torch.where(raised, down, 1.0))
-    return factor / (1 + damping * noise)
+    noisy = 1 + damping * (noise - high).clamp(min=0)
+    return torch.where(flat, grow, above**-back) / noisy
 
 # %% ../nbs/16_adaptive.ipynb #024
 class Scheduler:
@@ -155,10 +155,10 @@ def update(
     self.steps, heard = self.steps + 1, fine & (self.steps > 0)  # one has no trend
     self.quiet = torch.where(heard & (trend < self.flat), self.quiet + 1, 0)
     alpha, mu, sigma = self.now
-    plateau, raised = self.quiet >= self.patience, sigma > self.start[2]
+    plateau, above = self.quiet >= self.patience, sigma / max(self.start[2], 1e-12)
     new = (alpha * rate_law(trend, noise, **self.rate),
            mu + self.momentum * momentum_law(better, mu),
-           sigma * dither_law(plateau, noise, self.success, raised))
+           sigma * dither_law(plateau, noise, self.success, above))
     self.now = [torch.where(heard, x, old).clamp(*bounds)
                 for x, old, bounds in zip(new, self.now, self.ranges)]
     shape = (self._envelope(), 1, 1)
@@ -368,7 +368,7 @@ def watch(machine, steps, every=25):
         plot_course(machine.update)
     return machine
 
-# %% ../nbs/16_adaptive.ipynb #056
+# %% ../nbs/16_adaptive.ipynb #061
 def story(law):
     "What happened to each row, in words."
     alpha, mu, sigma = (law.history(name) for name in ("alpha", "mu", "sigma"))
@@ -380,7 +380,7 @@ def story(law):
         f"μ {mu[-1, i]:.2f}; σ raised in {plateau[:, i].float().mean():.0%}")
     return "\n".join(map(line, range(alpha.shape[1])))
 
-# %% ../nbs/16_adaptive.ipynb #059
+# %% ../nbs/16_adaptive.ipynb #064
 SCHEDULED, FED, WALKED = ("now", "steps", "quiet", "success"), ("known", "recent"), ("filter", "path", "log")
 
 def _parts(self):
@@ -398,7 +398,7 @@ def load_state_dict(self, state):
 
 Evolve._parts, Evolve.state_dict, Evolve.load_state_dict = _parts, state_dict, load_state_dict
 
-# %% ../nbs/16_adaptive.ipynb #060
+# %% ../nbs/16_adaptive.ipynb #065
 def state_dict(self):
     return {"random": self.random.get_state(), "count": self.count, "reach": self.reach}
 

@@ -60,9 +60,12 @@ def test_laws_in_closed_form():
     assert rate_law(one, 0 * one).item() == 1.02 and rate_law(-one, 0.2 * one).item() == pytest.approx(0.4)
     assert momentum_law(one, 0.5 * one).item() == 0.02 and momentum_law(0 * one, 0.5 * one).item() == pytest.approx(-0.05)
     yes, no = one > 0, one < 0
-    assert dither_law(yes, 0 * one, one, no).item() == pytest.approx(1.1)
-    assert dither_law(yes, 0 * one, 0 * one, no).item() == pytest.approx(1.1**0.5)
-    assert dither_law(no, 0 * one, one, yes).item() == pytest.approx(0.9) and dither_law(no, 0 * one, one, no).item() == 1
+    assert dither_law(yes, 0 * one, one, one).item() == pytest.approx(1.1)
+    assert dither_law(yes, 0 * one, 0 * one, one).item() == pytest.approx(1.1**0.5)
+    assert dither_law(no, 0.01 * one, one, one).item() == 1 and dither_law(yes, 0.21 * one, one, one).item() == pytest.approx(0.55)
+    for above in (0.01, 5.0):  # it comes back from either side
+        for _ in range(60): above *= dither_law(no, 0 * one, one, above * one).item()
+        assert above == pytest.approx(1, rel=0.01)
 
 
 def test_rate_rises_falls_and_keeps_to_its_bounds():
