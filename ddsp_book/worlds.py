@@ -4,7 +4,7 @@
 __all__ = ['Plant', 'PID', 'score', 'Course', 'Shares', 'settling_time_s', 'overshoot', 'network', 'fresh_weights', 'Training',
            'Progress', 'Bold', 'film']
 
-# %% ../nbs/17_worlds.ipynb #008
+# %% ../nbs/17_worlds.ipynb #009
 """The machine in other worlds: it controls a thing that moves, and trains networks.
 Adaptive PID with anti-windup; a learning rate that finds itself."""
 import hashlib, html
@@ -12,7 +12,7 @@ import torch
 from .fm import expect_count, expect_tensor
 from .page import BLUE, GREEN, ORANGE, Shown
 
-# %% ../nbs/17_worlds.ipynb #011
+# %% ../nbs/17_worlds.ipynb #012
 class _Kept:
     "A part with a memory, so that a machine can be stopped and resumed with it."
     kept = ()
@@ -20,7 +20,7 @@ class _Kept:
     def load_state_dict(self, state):
         for name in self.kept: setattr(self, name, state[name])
 
-# %% ../nbs/17_worlds.ipynb #012
+# %% ../nbs/17_worlds.ipynb #013
 class Plant(_Kept):
     """Something with a mass on a spring, to be pushed: m y″ + c y′ + k y = force.
     It moves tick by tick; exactly, for a force that is held between ticks."""
@@ -56,7 +56,7 @@ class Plant(_Kept):
         self.state = (self.moves @ known[..., None])[..., 0]
         return self.state[:, 0]
 
-# %% ../nbs/17_worlds.ipynb #016
+# %% ../nbs/17_worlds.ipynb #017
 class PID(_Kept):
     """Synthesis: gains kp, ki, kd (batch, 3) and a goal → what the plant does.
     Three columns: goal, position, and 1 where the force was at its limit."""
@@ -87,7 +87,7 @@ class PID(_Kept):
         self.position = self.plant(force)
         return torch.stack([goal, self.position, (force != asked).to(goal)], 1)
 
-# %% ../nbs/17_worlds.ipynb #017
+# %% ../nbs/17_worlds.ipynb #018
 def _integrate(self, more, asked, force):
     "No further against a limit, and never beyond it."
     if self.windup: self.integral = self.integral + more; return
@@ -104,7 +104,7 @@ def _set_plant_state(self, state):
 PID._integrate = _integrate
 PID.plant_state = property(_plant_state, _set_plant_state)
 
-# %% ../nbs/17_worlds.ipynb #018
+# %% ../nbs/17_worlds.ipynb #019
 def score(
     notes,         # where to be; (notes,), or (notes, batch) for each plant its own
     note_s=1.0,    # for each
@@ -122,7 +122,7 @@ def score(
         at = goals[-1][-1:]
     return torch.cat(goals)
 
-# %% ../nbs/17_worlds.ipynb #021
+# %% ../nbs/17_worlds.ipynb #022
 class Course(_Kept):
     "Analysis: how far from the goal, and from the course one would like to see."
     kept = "wanted", "coming"
@@ -139,7 +139,7 @@ class Course(_Kept):
         return {"error": goal - position, "miss": position - self.wanted,
                 "position": position, "limited": limited}
 
-# %% ../nbs/17_worlds.ipynb #023
+# %% ../nbs/17_worlds.ipynb #024
 class Shares(_Kept):
     """Drive: each gain by its share in the miss; the normalised MIT rule.
     Takes for granted that a push pushes. [Hjalmarsson et al. 1998]"""
@@ -168,7 +168,7 @@ class Shares(_Kept):
         parts = torch.stack([p, i, error - p - i], 1)
         self.shares = torch.lerp(self.shares, parts, self.share)
 
-# %% ../nbs/17_worlds.ipynb #030
+# %% ../nbs/17_worlds.ipynb #031
 def settling_time_s(
     position,      # (…, ticks)
     goal,          # where it should end; (…, 1) or one number
@@ -188,7 +188,7 @@ def overshoot(
     "How far beyond the goal it went."
     return ((position - start) / (goal - start)).amax(-1).sub(1).clamp(min=0)
 
-# %% ../nbs/17_worlds.ipynb #040
+# %% ../nbs/17_worlds.ipynb #044
 def network(
     weights,               # a row for each network; (batch, n)
     x,                     # (examples, widths[0])
@@ -209,7 +209,7 @@ def fresh_weights(batch, seed, widths=(2, 24, 24, 1)):
         return torch.cat([random, torch.zeros(batch, 1, b)], 1).flatten(1)
     return torch.cat([layer(a, b) for a, b in zip(widths, widths[1:])], 1)
 
-# %% ../nbs/17_worlds.ipynb #043
+# %% ../nbs/17_worlds.ipynb #047
 class Training(_Kept):
     """Synthesis: α, 1 - μ, σ (batch, 3) → a window of training with them.
     The signal has two columns: the loss on all examples, before and after."""
@@ -238,7 +238,7 @@ class Training(_Kept):
     @generator.setter
     def generator(self, state): self.random.set_state(state)
 
-# %% ../nbs/17_worlds.ipynb #044
+# %% ../nbs/17_worlds.ipynb #048
 def __call__(self, coefficients):
     if not self.through: coefficients = coefficients.detach()
     everything = torch.arange(self.examples)
@@ -274,7 +274,7 @@ def _dithered(self, sigma):
 Training.__call__ = __call__
 Training._gradient, Training._dithered = _gradient, _dithered
 
-# %% ../nbs/17_worlds.ipynb #045
+# %% ../nbs/17_worlds.ipynb #049
 class Progress:
     "Analysis: the loss after a window, and by how much it fell; in logarithms."
     def __call__(self, signal):
@@ -282,7 +282,7 @@ class Progress:
         return {"cost": after, "before": before, "fell": before.log() - after.log(),
                 "failed": ~(after <= 1.5 * before) & before.isfinite()}
 
-# %% ../nbs/17_worlds.ipynb #050
+# %% ../nbs/17_worlds.ipynb #054
 class Bold(_Kept):
     "Drive: up while windows of training help, else down. [Vogl et al. 1988]"
     kept = ("row",)
@@ -299,7 +299,7 @@ class Bold(_Kept):
         drive = torch.where(features["failed"], -float(self.failed), drive)
         return drive[:, None].expand_as(coefficients)
 
-# %% ../nbs/17_worlds.ipynb #065
+# %% ../nbs/17_worlds.ipynb #069
 def _moving(name, places_px, seconds):
     "CSS: what has the class `name` goes through these places, again and again."
     last = max(1, len(places_px) - 1)
@@ -317,7 +317,7 @@ def _trace(values, middle):
     step = 340 / max(1, len(values) - 1)
     return [(280 + k * step, middle - 15 * v) for k, v in enumerate(values)]
 
-# %% ../nbs/17_worlds.ipynb #066
+# %% ../nbs/17_worlds.ipynb #070
 def film(
     positions,    # {name: position (ticks,)}, about -1…1
     goal,         # where it should be; (ticks,)
@@ -339,7 +339,7 @@ def film(
         rows.append(_film_row(key, n, name, position, goal, color))
     return _film_page(key, css, rows, seconds, event, alt)
 
-# %% ../nbs/17_worlds.ipynb #067
+# %% ../nbs/17_worlds.ipynb #071
 def _film_row(key, n, name, position, goal, color):
     "One slide: its name, the tube, the slide on it, the mark above it, and its trace."
     y, ink = 75 + 115 * n, "currentColor"
@@ -358,7 +358,7 @@ def _film_event(seconds, event, height):
     dashes = 'stroke-dasharray="3 4"'
     return _line([(at, 14), (at, height)], "currentColor", dashes) + label
 
-# %% ../nbs/17_worlds.ipynb #068
+# %% ../nbs/17_worlds.ipynb #072
 def _film_page(key, css, rows, seconds, event, alt):
     height = 115 * len(rows) + 15
     happens = _film_event(seconds, event, height) if event else ""
