@@ -193,13 +193,13 @@ METHODS = {  # name: (run with a setting, the settings to choose from; or whose 
     "Adam + cosine": (lambda case, lr: descent(case, Cosine(lr)), (0.03, 0.06)),
     "Adam, 2 starts": (restarts, "Adam"),
     "CMA-ES": (evolution, (0.1, 0.25)),
-    "AE-DDSP": (adaptive, (0.03, 0.06, 0.1)),
-    "AE-DDSP, mended": (lambda case, alpha: adaptive(case, alpha, **MENDED), (0.03, 0.05, 0.08)),
+    "AE-DDSP": (adaptive, (0.03, 0.06)),
+    "AE-DDSP, mended": (lambda case, alpha: adaptive(case, alpha, **MENDED), (0.03, 0.06)),
     "AE without local tests": (lambda case, alpha: adaptive(case, alpha, tests=0), "AE-DDSP"),
     "AE without dither": (lambda case, alpha: adaptive(case, alpha, dither=False), "AE-DDSP"),
     "AE without momentum law": (lambda case, alpha: adaptive(case, alpha, momentum=False), "AE-DDSP"),
     "AE without rate law": (lambda case, alpha: adaptive(case, alpha, alpha_range=(1, 1)), "AE-DDSP"),
-    "AE with one rate for all knobs": (lambda case, alpha: adaptive(case, alpha, scaled=False), (0.001, 0.003, 0.01)),
+    "AE with one rate for all knobs": (lambda case, alpha: adaptive(case, alpha, scaled=False), (0.001, 0.003)),
 }
 CHECKPOINTS = 25, 50, 75, 100, 125, 150, 175, 200
 FIELDS = ("method", "setting", "synth", "target", "kind", "seed", "start", *(f"at_{n}" for n in CHECKPOINTS), "at_600_by_3")
