@@ -49,14 +49,17 @@ class Plant(_Kept):
         rates = torch.stack([o, i, o, -k / m, -c / m, i / m, o, o, o], 1).view(-1, 3, 3)
         self.moves = torch.linalg.matrix_exp(rates * self.tick_s)[:, :2]
 
-    def __call__(self, force):
-        "Pushed by `force`, (batch,): where it is a tick later, (batch,)."
-        coming = torch.cat([self.coming, force[:, None]], 1)
-        known, self.coming = torch.cat([self.state, coming[:, :1]], 1), coming[:, 1:]
-        self.state = (self.moves @ known[..., None])[..., 0]
-        return self.state[:, 0]
+# %% ../nbs/17_worlds.ipynb #014
+def __call__(self, force):
+    "Pushed by `force`, (batch,): where it is a tick later, (batch,)."
+    coming = torch.cat([self.coming, force[:, None]], 1)
+    known, self.coming = torch.cat([self.state, coming[:, :1]], 1), coming[:, 1:]
+    self.state = (self.moves @ known[..., None])[..., 0]
+    return self.state[:, 0]
 
-# %% ../nbs/17_worlds.ipynb #017
+Plant.__call__ = __call__
+
+# %% ../nbs/17_worlds.ipynb #018
 class PID(_Kept):
     """Synthesis: gains kp, ki, kd (batch, 3) and a goal → what the plant does.
     Three columns: goal, position, and 1 where the force was at its limit."""
@@ -74,20 +77,23 @@ class PID(_Kept):
         zeros = plant.state.new_zeros(plant.batch)
         self.position = self.error = self.slope = self.integral = zeros
 
-    def __call__(self, gains, goal):
-        kp, ki, kd = gains.detach().unbind(1)
-        goal = expect_tensor("goal", goal, "() or (batch,)").expand_as(kp)
-        error = (goal - self.position).clamp(-1e6, 1e6)
-        error = torch.where(error.isfinite(), error, self.error)  # not seen: as before
-        slope = (error - self.error) / self.plant.tick_s
-        self.error, self.slope = error, torch.lerp(self.slope, slope, self.smooth)
-        asked = kp * error + self.integral + kd * self.slope
-        force = asked.clamp(-self.limit, self.limit)
-        self._integrate(ki * error * self.plant.tick_s, asked, force)
-        self.position = self.plant(force)
-        return torch.stack([goal, self.position, (force != asked).to(goal)], 1)
+# %% ../nbs/17_worlds.ipynb #019
+def __call__(self, gains, goal):
+    kp, ki, kd = gains.detach().unbind(1)
+    goal = expect_tensor("goal", goal, "() or (batch,)").expand_as(kp)
+    error = (goal - self.position).clamp(-1e6, 1e6)
+    error = torch.where(error.isfinite(), error, self.error)  # not seen: as before
+    slope = (error - self.error) / self.plant.tick_s
+    self.error, self.slope = error, torch.lerp(self.slope, slope, self.smooth)
+    asked = kp * error + self.integral + kd * self.slope
+    force = asked.clamp(-self.limit, self.limit)
+    self._integrate(ki * error * self.plant.tick_s, asked, force)
+    self.position = self.plant(force)
+    return torch.stack([goal, self.position, (force != asked).to(goal)], 1)
 
-# %% ../nbs/17_worlds.ipynb #018
+PID.__call__ = __call__
+
+# %% ../nbs/17_worlds.ipynb #020
 def _integrate(self, more, asked, force):
     "No further against a limit, and never beyond it."
     if self.windup: self.integral = self.integral + more; return
@@ -104,7 +110,7 @@ def _set_plant_state(self, state):
 PID._integrate = _integrate
 PID.plant_state = property(_plant_state, _set_plant_state)
 
-# %% ../nbs/17_worlds.ipynb #019
+# %% ../nbs/17_worlds.ipynb #021
 def score(
     notes,         # where to be; (notes,), or (notes, batch) for each plant its own
     note_s=1.0,    # for each
@@ -122,7 +128,7 @@ def score(
         at = goals[-1][-1:]
     return torch.cat(goals)
 
-# %% ../nbs/17_worlds.ipynb #022
+# %% ../nbs/17_worlds.ipynb #024
 class Course(_Kept):
     "Analysis: how far from the goal, and from the course one would like to see."
     kept = "wanted", "coming"
@@ -139,7 +145,7 @@ class Course(_Kept):
         return {"error": goal - position, "miss": position - self.wanted,
                 "position": position, "limited": limited}
 
-# %% ../nbs/17_worlds.ipynb #024
+# %% ../nbs/17_worlds.ipynb #026
 class Shares(_Kept):
     """Drive: each gain by its share in the miss; the normalised MIT rule.
     Takes for granted that a push pushes. [Hjalmarsson et al. 1998]"""
@@ -168,7 +174,7 @@ class Shares(_Kept):
         parts = torch.stack([p, i, error - p - i], 1)
         self.shares = torch.lerp(self.shares, parts, self.share)
 
-# %% ../nbs/17_worlds.ipynb #031
+# %% ../nbs/17_worlds.ipynb #033
 def settling_time_s(
     position,      # (…, ticks)
     goal,          # where it should end; (…, 1) or one number
@@ -188,7 +194,7 @@ def overshoot(
     "How far beyond the goal it went."
     return ((position - start) / (goal - start)).amax(-1).sub(1).clamp(min=0)
 
-# %% ../nbs/17_worlds.ipynb #044
+# %% ../nbs/17_worlds.ipynb #046
 def network(
     weights,               # a row for each network; (batch, n)
     x,                     # (examples, widths[0])
@@ -209,7 +215,7 @@ def fresh_weights(batch, seed, widths=(2, 24, 24, 1)):
         return torch.cat([random, torch.zeros(batch, 1, b)], 1).flatten(1)
     return torch.cat([layer(a, b) for a, b in zip(widths, widths[1:])], 1)
 
-# %% ../nbs/17_worlds.ipynb #047
+# %% ../nbs/17_worlds.ipynb #049
 class Training(_Kept):
     """Synthesis: α, 1 - μ, σ (batch, 3) → a window of training with them.
     The signal has two columns: the loss on all examples, before and after."""
@@ -238,7 +244,7 @@ class Training(_Kept):
     @generator.setter
     def generator(self, state): self.random.set_state(state)
 
-# %% ../nbs/17_worlds.ipynb #048
+# %% ../nbs/17_worlds.ipynb #050
 def __call__(self, coefficients):
     if not self.through: coefficients = coefficients.detach()
     everything = torch.arange(self.examples)
@@ -274,7 +280,7 @@ def _dithered(self, sigma):
 Training.__call__ = __call__
 Training._gradient, Training._dithered = _gradient, _dithered
 
-# %% ../nbs/17_worlds.ipynb #049
+# %% ../nbs/17_worlds.ipynb #051
 class Progress:
     "Analysis: the loss after a window, and by how much it fell; in logarithms."
     def __call__(self, signal):
@@ -282,7 +288,7 @@ class Progress:
         return {"cost": after, "before": before, "fell": before.log() - after.log(),
                 "failed": ~(after <= 1.5 * before) & before.isfinite()}
 
-# %% ../nbs/17_worlds.ipynb #054
+# %% ../nbs/17_worlds.ipynb #056
 class Bold(_Kept):
     "Drive: up while windows of training help, else down. [Vogl et al. 1988]"
     kept = ("row",)
@@ -299,7 +305,7 @@ class Bold(_Kept):
         drive = torch.where(features["failed"], -float(self.failed), drive)
         return drive[:, None].expand_as(coefficients)
 
-# %% ../nbs/17_worlds.ipynb #069
+# %% ../nbs/17_worlds.ipynb #071
 def _moving(name, places_px, seconds):
     "CSS: what has the class `name` goes through these places, again and again."
     last = max(1, len(places_px) - 1)
@@ -317,7 +323,7 @@ def _trace(values, middle):
     step = 340 / max(1, len(values) - 1)
     return [(280 + k * step, middle - 15 * v) for k, v in enumerate(values)]
 
-# %% ../nbs/17_worlds.ipynb #070
+# %% ../nbs/17_worlds.ipynb #072
 def film(
     positions,    # {name: position (ticks,)}, about -1…1
     goal,         # where it should be; (ticks,)
@@ -339,7 +345,7 @@ def film(
         rows.append(_film_row(key, n, name, position, goal, color))
     return _film_page(key, css, rows, seconds, event, alt)
 
-# %% ../nbs/17_worlds.ipynb #071
+# %% ../nbs/17_worlds.ipynb #073
 def _film_row(key, n, name, position, goal, color):
     "One slide: its name, the tube, the slide on it, the mark above it, and its trace."
     y, ink = 75 + 115 * n, "currentColor"
@@ -358,7 +364,7 @@ def _film_event(seconds, event, height):
     dashes = 'stroke-dasharray="3 4"'
     return _line([(at, 14), (at, height)], "currentColor", dashes) + label
 
-# %% ../nbs/17_worlds.ipynb #072
+# %% ../nbs/17_worlds.ipynb #074
 def _film_page(key, css, rows, seconds, event, alt):
     height = 115 * len(rows) + 15
     happens = _film_event(seconds, event, height) if event else ""
