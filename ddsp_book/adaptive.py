@@ -79,7 +79,7 @@ class Feedback:
         self.beta, self.window, self.known = beta, expect_count("window", window), None
 
     def __call__(self, loss, reward):
-        "(batch,) each → trend and noise, trend of the reward, was it heard?; each (batch,)"
+        "→ trend and noise of the loss, trend of the reward, was it heard?; (batch,)"
         now = torch.stack([loss, reward]).detach().double()
         fine = (now.abs() < 1e30).all(0)  # neither NaN nor beyond all reason
         if self.known is None:
@@ -373,7 +373,7 @@ def watch(machine, steps, every=25):
         plot_course(machine.update)
     return machine
 
-# %% ../nbs/16_adaptive.ipynb #070
+# %% ../nbs/16_adaptive.ipynb #072
 def story(law):
     "What happened to each row, in words."
     alpha, mu, sigma = (law.history(name) for name in ("alpha", "mu", "sigma"))
@@ -386,7 +386,7 @@ def story(law):
         f"μ {mu[-1, i]:.2f}; σ raised in {plateau[:, i].float().mean():.0%}")
     return "\n".join(map(line, range(alpha.shape[1])))
 
-# %% ../nbs/16_adaptive.ipynb #073
+# %% ../nbs/16_adaptive.ipynb #075
 def _kept(self):
     "What has something to remember, and under which names."
     if isinstance(self, Probe): return [(self, ("count", "reach"))]

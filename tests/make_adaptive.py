@@ -194,7 +194,7 @@ METHODS = {  # name: (run with a setting, the settings to choose from; or whose 
     "Adam, 2 starts": (restarts, "Adam"),
     "CMA-ES": (evolution, (0.1, 0.25)),
     "AE-DDSP": (adaptive, (0.03, 0.06)),
-    "AE-DDSP, mended": (lambda case, alpha: adaptive(case, alpha, **MENDED), (0.03, 0.06)),
+    "AE-DDSP, mended": (lambda case, alpha: adaptive(case, alpha, **MENDED), "AE-DDSP"),
     "AE without local tests": (lambda case, alpha: adaptive(case, alpha, tests=0), "AE-DDSP"),
     "AE without dither": (lambda case, alpha: adaptive(case, alpha, dither=False), "AE-DDSP"),
     "AE without momentum law": (lambda case, alpha: adaptive(case, alpha, momentum=False), "AE-DDSP"),
