@@ -86,31 +86,27 @@ class Taste {
     return best;
   }
 
-  information(sounds, thoughts = 300) {
+  information(pairs, thoughts = 300) {  // bits to expect from each comparison
     const { count, sure, apart } = this, flat = new Float64Array(sure.length * count);
     this.belief().forEach((row, s) => flat.set(row, s * count));
-    const thought = quantiles(flat, thoughts), b = thought.map((t) => sure[Math.floor(t / count)]);
-    const far = sounds.map((i) => thought.map((t) => apart[i][t % count]));
-    return far.map((row) => far.map((other) => {
+    const thought = quantiles(flat, thoughts), b = thought.map((t) => sure[Math.floor(t / count)]), mind = thought.map((t) => t % count);
+    return pairs.map(([i, j]) => {
       let mean = 0, within = 0;
       for (let t = 0; t < thoughts; t++) {
-        const p = sigmoid(b[t] * (other[t] - row[t]));
+        const p = sigmoid(b[t] * (apart[j][mind[t]] - apart[i][mind[t]]));
         mean += p / thoughts;
         within += bits(p) / thoughts;
       }
       return bits(mean) - within;
-    }));
+    });
   }
 
   propose(likely = 24, others = 24) {
     const turn = this.choices.length * others, fresh = Array.from({ length: others }, (_, k) => Math.floor((turn + k) * GOLDEN % 1 * this.count));
     const sounds = [...new Set([...quantiles(this.likely(), likely), ...fresh])].sort((a, b) => a - b);
-    const info = this.information(sounds);
-    let pair = [sounds[0], sounds[1]], most = -Infinity;
-    for (let i = 0; i < sounds.length; i++) {
-      for (let j = i + 1; j < sounds.length; j++) if (info[i][j] > most) [pair, most] = [[sounds[i], sounds[j]], info[i][j]];
-    }
-    return pair;
+    const pairs = sounds.flatMap((i, k) => sounds.slice(k + 1).map((j) => [i, j]));
+    const info = this.information(pairs);
+    return pairs[info.reduce((best, x, k) => (x > info[best] ? k : best), 0)];
   }
 
   words() {
