@@ -294,10 +294,14 @@ def test_bad_input_is_refused_at_the_door():
 
 # The study ---------------------------------------------------------------------------------------
 
+RESULTS = DATA / "results" / "adaptive.csv"
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="the full race has not been run: python tests/make_adaptive.py")
 def test_results_are_complete():
-    rows = list(csv.DictReader(open(DATA / "results" / "adaptive.csv", encoding="utf-8")))
+    rows = list(csv.DictReader(open(RESULTS, encoding="utf-8")))
     methods = {row["method"] for row in rows}
-    assert {"SGD", "SGD + momentum", "Adam", "Adam + plateau", "Adam, 2 starts", "CMA-ES", "AE-DDSP"} <= methods and len(methods) >= 10
+    assert {"SGD", "SGD + momentum", "Adam", "Adam + plateau", "Adam, 2 starts", "CMA-ES", "AE-DDSP"} <= methods and len(methods) >= 11
     keys = {(row["synth"], row["target"], row["seed"]) for row in rows}
     assert len(keys) == 72
     for method in methods:

@@ -54,7 +54,7 @@ def test_chapter_imports_only_from_above(path):
 
 
 ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6", "oscillators", "filters", "subtractive",
-         "machine", "matching", "folders", "morphing", "worlds", "preference"]
+         "machine", "matching", "folders", "morphing", "adaptive", "worlds", "preference"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
