@@ -54,7 +54,8 @@ def test_chapter_imports_only_from_above(path):
 
 
 ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6", "oscillators", "filters", "subtractive",
-         "machine", "matching", "folders", "morphing"]
+         "machine", "matching", "folders", "morphing",
+         "features", "harmonic"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
