@@ -4,7 +4,7 @@
 __all__ = ['MODELS', 'LOSSES', 'FORMAT', 'CHECKPOINT', 'scaled', 'mlp', 'Instrument', 'extra_repr', 'number_of', 'DDSPDecoder',
            'controls', 'known', 'parts', 'Timbre', 'DDSPSynthesizer', 'DDSPModel', 'Recordings', 'windows', 'MelLoss',
            'evaluate', 'white', 'Training', 'train', 'score', 'played', 'unpitched', 'save_model', 'load_model',
-           'instrument_model', 'aligned', 'transfer', 'Live', 'read_recordings', 'main', 'listen']
+           'instrument_model', 'aligned', 'transfer', 'Live', 'play', 'read_recordings', 'main', 'listen']
 
 # %% ../nbs/21_decoder.ipynb #005
 """Decoders that learn an instrument: pitch and loudness in, a synth's controls out.
@@ -370,15 +370,15 @@ def train(
     if how.batch % of:
         raise ValueError(f"batch: expected a multiple of {of}, got {how.batch}")
     adam = torch.optim.Adam(model.parameters(), lr=how.lr)
+    runner, stepper = fabric.setup(model, adam)
     log, recent = _go_on(model, adam, recordings, how, path), []
     model.about["played"] = recordings.played()
-    runner, adam = fabric.setup(model, adam)
     loss, begun = loss.to(fabric.device), log[-1]["step"] if log else 0
     bar = tqdm(range(begun, how.steps), initial=begun, total=how.steps, unit="step",
                disable=not progress or rank > 0, leave=False)
     for step in bar:
         batch = _batch(recordings, how, step, rank, of, fabric.device)
-        recent.append(_step(fabric, runner, adam, loss, batch, how, step))
+        recent.append(_step(fabric, runner, stepper, loss, batch, how, step))
         if (step + 1) % how.every and step + 1 < how.steps: continue
         log, recent = log + [_row(model, step + 1, recent, held_out)], []
         bar.set_postfix(loss=f"{score(log[-1]):.3f}")
@@ -576,23 +576,24 @@ class Live:
         if model.reverb: self.ir = model.reverb.impulse_response().detach()
         self.ring = torch.zeros(1, len(self.ir) - 1)
 
-    @torch.no_grad()
-    def play(
-        self,
-        f0_hz, loudness_db,  # (frames,): the next ones
-    ):                       # (frames * hop,)
-        "What sounds next."
-        f0_hz, loudness_db = (torch.as_tensor(x, dtype=torch.float32)[None]
-                              for x in (f0_hz, loudness_db))
-        now = {"f0_hz": f0_hz, "loudness_db": loudness_db, "instrument": self.who}
-        c, self.state = self.model.controls(now, self.state)
-        c["f0_hz"] = f0_hz
-        if self.last is None: self.last = {k: v[:, :1] for k, v in c.items()}
-        c = {k: torch.cat([self.last[k], v], 1) for k, v in c.items()}
-        self.last = {k: v[:, -1:] for k, v in c.items()}
-        return self._room(self._tone(c) + self._hiss(c["magnitudes"][:, :-1]))[0]
-
 # %% ../nbs/21_decoder.ipynb #070
+@torch.no_grad()
+def play(
+    self,
+    f0_hz, loudness_db,  # (frames,): the next ones
+):                       # (frames * hop,)
+    "What sounds next."
+    f0_hz, loudness_db = (torch.as_tensor(x, dtype=torch.float32)[None]
+                          for x in (f0_hz, loudness_db))
+    now = {"f0_hz": f0_hz, "loudness_db": loudness_db, "instrument": self.who}
+    c, self.state = self.model.controls(now, self.state)
+    c["f0_hz"] = f0_hz
+    if self.last is None: self.last = {k: v[:, :1] for k, v in c.items()}
+    c = {k: torch.cat([self.last[k], v], 1) for k, v in c.items()}
+    self.last = {k: v[:, -1:] for k, v in c.items()}
+    return self._room(self._tone(c) + self._hiss(c["magnitudes"][:, :-1]))[0]
+
+# %% ../nbs/21_decoder.ipynb #071
 def _tone(self, c):
     "The harmonics from the last frame up to the newest, later by half a noise filter."
     m = self.model
@@ -621,9 +622,9 @@ def _room(self, dry):
     self.ring = wet[:, dry.shape[1]:]
     return wet[:, :dry.shape[1]]
 
-Live._tone, Live._hiss, Live._room = _tone, _hiss, _room
+Live.play, Live._tone, Live._hiss, Live._room = play, _tone, _hiss, _room
 
-# %% ../nbs/21_decoder.ipynb #074
+# %% ../nbs/21_decoder.ipynb #075
 def read_recordings(
     path,              # a sound; a folder; or NSynth's: examples.json, audio/*.wav
     sample_rate=16000, hop=64,
@@ -651,7 +652,7 @@ def read_recordings(
                          f"on both sides, got {aside.instruments}")
     return learned, aside, failed
 
-# %% ../nbs/21_decoder.ipynb #075
+# %% ../nbs/21_decoder.ipynb #076
 def _labels(path, by_folder):
     "{file: instrument}, for a sound, a folder, or NSynth's layout."
     if path.is_file(): return {path: ""}
@@ -672,7 +673,7 @@ def _nsynth(path):
         raise ValueError(
             f"path: {name!r} is not as NSynth has it ({error!r})") from None
 
-# %% ../nbs/21_decoder.ipynb #076
+# %% ../nbs/21_decoder.ipynb #077
 def _train_options():
     parser = argparse.ArgumentParser("ddsp-train", description=(
         "Learn an instrument from recordings. Ctrl-C stops it; run again, it goes on. "
@@ -694,7 +695,7 @@ def _train_options():
     add("--fresh", action="store_true", help="begin anew, checkpoint or not")
     return parser
 
-# %% ../nbs/21_decoder.ipynb #077
+# %% ../nbs/21_decoder.ipynb #078
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -714,7 +715,7 @@ def _first(): return int(os.environ.get("RANK", 0)) == 0
 def _say(text):
     if _first(): print(f"ddsp-train: {text}", file=sys.stderr)
 
-# %% ../nbs/21_decoder.ipynb #078
+# %% ../nbs/21_decoder.ipynb #079
 def _train(options):
     "Read, learn, and write what `ddsp-train` writes."
     out = os.path.splitext(options.out)[0]
@@ -746,7 +747,7 @@ def _expect_training(how):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
-# %% ../nbs/21_decoder.ipynb #079
+# %% ../nbs/21_decoder.ipynb #080
 @torch.no_grad()
 def listen(stem, item, model, log):
     "At a checkpoint: the log, its picture, and what the model makes of a recording."
