@@ -21,16 +21,16 @@ CREDIT = ("learned from recordings in tonejs-instruments by Nicholaus P. Brosows
           "original recordings: {origin}")
 VSCO, KARO = "VSCO 2 Community Edition (Versilian Studios)", "Karoryfer samples"
 ORIGIN = {"violin": VSCO, "flute": VSCO, "trumpet": VSCO, "saxophone": KARO}
-HOW = Training(steps=500, batch=4, halve_every=200, every=100)
+HOW = Training(steps=300, batch=4, halve_every=200, every=100)
 
 # name: instruments, model, its settings, how to train it; those with True are shipped
 PLANS = {**{name: ((name,), "small", {}, HOW, True) for name in ("violin", "flute", "trumpet")},
-         "four": (("flute", "saxophone", "trumpet", "violin"), "small", {}, HOW._replace(steps=800, halve_every=300), True),
+         "four": (("flute", "saxophone", "trumpet", "violin"), "small", {}, HOW._replace(steps=400), True),
          "violin_without_noise": (("violin",), "small", {"noise": False}, HOW, False),
          "violin_without_room": (("violin",), "small", {"reverb_s": 0.0}, HOW, False),
          "violin_without_blur": (("violin",), "small", {}, HOW._replace(blur=0.0), False),
-         "violin_lightweight": (("violin",), "lightweight", {}, HOW._replace(steps=200, halve_every=80, every=40), False),
-         "violin_paper": (("violin",), "paper", {}, HOW._replace(steps=200, halve_every=80, every=40), False)}
+         "violin_lightweight": (("violin",), "lightweight", {}, HOW._replace(steps=100, halve_every=80, every=50), False),
+         "violin_paper": (("violin",), "paper", {}, HOW._replace(steps=100, halve_every=80, every=50), False)}
 
 
 def recordings(folder, instruments, hop, held_out):
