@@ -94,16 +94,16 @@ def _peak_pitch(heard, low_hz, high_hz):
 
 # %% ../nbs/19_features.ipynb #029
 def _pyin(audio, rate, hop, low_hz, high_hz, n_fft):
-    "librosa's pYIN: a whole recording at once, the likeliest path through it."
+    "librosa's pYIN: the likeliest path through a whole recording; sure is 1 or 0."
     import librosa
     n_frames = frames_of(audio, n_fft, hop).shape[1]
     sound = audio.detach().double().cpu().numpy()
     padded = np.pad(sound, ((0, 0), 2 * (n_fft // 2,)), "reflect")
-    f0_hz, voiced, sure = librosa.pyin(
+    f0_hz, voiced, _ = librosa.pyin(
         padded, fmin=low_hz, fmax=high_hz, sr=rate, frame_length=n_fft, hop_length=hop,
         center=False, fill_na=None)
     return tuple(torch.from_numpy(x[:, :n_frames]).to(audio)
-                 for x in (f0_hz, np.where(voiced, sure, 0)))
+                 for x in (f0_hz, voiced * 1.0))
 
 # %% ../nbs/19_features.ipynb #030
 _TRACKERS = {"yin": _yin, "crepe": _crepe}
@@ -133,7 +133,7 @@ def track_pitch(
 def bridge(
     f0_hz,       # (batch, frames), Hz
     confidence,  # (batch, frames)
-    least=0.5,   # what is below is not trusted
+    least=0.6,   # what is below is not trusted
 ):               # (batch, frames), Hz
     """Pitch where it was heard, straight lines in semitones across the gaps.
     A row without any trusted frame becomes its own median: one steady tone."""
@@ -188,7 +188,7 @@ class FeatureExtractor(nn.Module):
         n_fft=1024,         # frame length; samples
         n_mfcc=30, n_mels=80,
         floor_db=-100.0,    # nothing is softer than this
-        least=0.5,          # pitch of less confidence is bridged
+        least=0.6,          # pitch of less confidence is bridged
     ):
         super().__init__()
         self.sample_rate = expect_rate(sample_rate)
