@@ -152,16 +152,8 @@ def _stretches(levels, hop):
     tables = _Tables(rows, hop, levels.shape[1], levels)
     return tables, [slice(a, min(n, a + rows)) for a in range(0, n, rows)]
 
-def _fused(levels, motion, following, hop):
-    "The same as one formula, which `torch.compile` turns into one loop."
-    levels, following = levels[:, None], levels[following][:, None]
-    clock = _clock(hop, levels.device)
-    angle = _radians(motion @ clock, levels.dtype)[..., None]
-    k = torch.arange(1, levels.shape[-1] + 1, device=levels.device)
-    between = torch.lerp(levels, following, (clock[1] / hop).to(levels)[:, None])
-    return (between * torch.sin(angle * k)).sum(-1)
-
 # %% ../nbs/20_harmonic.ipynb #035
+@torch.compiler.disable
 def harmonic_bank(
     f0_hz,         # fundamental, 0: silent; (batch, frames), Hz
     amplitude,     # (batch, frames), linear
@@ -174,12 +166,11 @@ def harmonic_bank(
     Frames are joined by straight lines. Harmonics that reach Nyquist are silent."""
     f0_hz, levels, start = _expect(f0_hz, amplitude, distribution, start)
     rate, hop = expect_rate(sample_rate), expect_count("hop", hop)
-    levels = (levels * audible(f0_hz, levels.shape[-1], rate)).flatten(0, 1)
+    levels = levels * audible(f0_hz, levels.shape[-1], rate)
     number = torch.arange(f0_hz.numel(), device=f0_hz.device).view(f0_hz.shape)
     following = torch.cat([number[:, 1:], number[:, -1:]], 1).flatten()
     motion = _motion(f0_hz, rate, hop, start).flatten(0, 1)
-    bank = _fused if torch.compiler.is_compiling() else _Bank.apply
-    return bank(levels, motion, following, hop).view(len(f0_hz), -1)
+    return _Bank.apply(levels.flatten(0, 1), motion, following, hop).view(len(f0_hz), -1)
 
 # %% ../nbs/20_harmonic.ipynb #036
 def _expect(f0_hz, amplitude, distribution, start):
@@ -189,7 +180,7 @@ def _expect(f0_hz, amplitude, distribution, start):
     amplitude = expect_tensor("amplitude", amplitude, f"({batch}, {frames})")
     shape = f"({batch}, {frames}, harmonics)"
     distribution = expect_tensor("distribution", distribution, shape)
-    if not torch.compiler.is_compiling() and f0_hz.detach().min() < 0:
+    if f0_hz.detach().min() < 0:
         raise ValueError(f"f0_hz: expected 0 or more, got {f0_hz.detach().min():g}")
     if start is None: start = torch.zeros_like(f0_hz[:, 0])
     start = expect_tensor("start", start, f"({batch},)")

@@ -131,17 +131,6 @@ def test_rows_do_not_mix():
     assert (both[1:2] - alone).abs().max() < 1e-10
 
 
-def test_compiled_formula_is_the_same():
-    "What `torch.compile` is given, without compiling."
-    from ddsp_book import harmonic as H
-    f0, levels = 60 + 19 * rand(2, 30), rand(2, 30, 50)
-    motion = H._motion(f0, RATE, HOP, torch.zeros(2)).flatten(0, 1)
-    number = torch.arange(60).view(2, 30)
-    following = torch.cat([number[:, 1:], number[:, -1:]], 1).flatten()
-    args = levels.flatten(0, 1), motion, following, HOP
-    assert (H._fused(*args) - H._Bank.apply(*args)).abs().max() < 1e-9
-
-
 # The oscillator -----------------------------------------------------------------------------------------------------------
 
 def test_oscillator_shares_among_the_audible():
