@@ -2,7 +2,7 @@
 
 # %% auto #0
 __all__ = ['frames_of', 'periodicity', 'track_pitch', 'bridge', 'a_weighting_db', 'power_frames', 'dct_matrix',
-           'FeatureExtractor', 'forward', 'levels']
+           'FeatureExtractor']
 
 # %% ../nbs/19_features.ipynb #006
 """What a recording says about itself, 250 times a second: pitch and how sure that is,
@@ -24,10 +24,11 @@ def frames_of(
     Raises `ValueError` for sounds of half a frame or less."""
     audio = expect_tensor("audio", audio, "(batch, samples)")
     if audio.shape[1] <= n_fft // 2:
-        raise ValueError(f"audio: expected more than {n_fft // 2} samples, half a frame, "
-                         f"got {audio.shape[1]}")
+        raise ValueError(f"audio: expected more than {n_fft // 2} samples, "
+                         f"half a frame, got {audio.shape[1]}")
+    count = -(-audio.shape[1] // expect_count("hop", hop))
     padded = nn.functional.pad(audio[:, None], 2 * (n_fft // 2,), mode="reflect")[:, 0]
-    return padded.unfold(1, n_fft, expect_count("hop", hop))[:, :-(-audio.shape[1] // hop)]
+    return padded.unfold(1, n_fft, hop)[:, :count]
 
 # %% ../nbs/19_features.ipynb #022
 def _autocorrelation(x, lag):
@@ -42,9 +43,10 @@ def periodicity(
     frames,  # (…, n_fft)
     lag,     # how far to shift each; (…,), samples
 ):           # (…,), from 0 to about 1
-    """How well a frame agrees with itself, shifted: its autocorrelation over that of the
-    window, both relative to no shift. [Boersma 1993] 0 in silence."""
-    window = torch.hann_window(frames.shape[-1], dtype=frames.dtype, device=frames.device)
+    """How well a frame agrees with itself, shifted: its autocorrelation over that of
+    the window, both relative to no shift. [Boersma 1993] 0 in silence."""
+    n, like = frames.shape[-1], dict(dtype=frames.dtype, device=frames.device)
+    window = torch.hann_window(n, **like)
     mean = (frames * window).sum(-1, keepdim=True) / window.sum()
     x = (frames - mean) * window
     own = _autocorrelation(x, lag) / x.square().sum(-1).clamp(min=1e-9)
@@ -77,7 +79,7 @@ def _crepe(frames, rate, low_hz, high_hz):
     flat = frames.detach().reshape(-1, 1024).float()
     flat = flat - flat.mean(1, keepdim=True)
     flat = flat / flat.std(1, keepdim=True).clamp(min=1e-10)
-    with torch.no_grad(): heard = torchcrepe.infer(flat, "tiny", device=str(flat.device))
+    with torch.no_grad(): heard = torchcrepe.infer(flat, "tiny", str(flat.device))
     f0_hz, confidence = _peak_pitch(heard, low_hz, high_hz)
     shape = frames.shape[:-1]
     return f0_hz.view(shape).to(frames), confidence.view(shape).to(frames)
@@ -119,8 +121,9 @@ def track_pitch(
     "Pitch frame by frame, and how far to trust it; nothing is smoothed or filled in."
     rate = expect_rate(sample_rate)
     if not 2 * rate / n_fft <= f0_min_hz < f0_max_hz < rate / 2:
-        raise ValueError(f"f0_min_hz, f0_max_hz: expected {2 * rate / n_fft:g} <= f0_min_hz "
-                         f"< f0_max_hz < {rate / 2:g}, got {f0_min_hz} and {f0_max_hz}")
+        raise ValueError(f"f0_min_hz, f0_max_hz: expected {2 * rate / n_fft:g} <= "
+                         f"f0_min_hz < f0_max_hz < {rate / 2:g}, "
+                         f"got {f0_min_hz} and {f0_max_hz}")
     if method == "pyin": return _pyin(audio, rate, hop, f0_min_hz, f0_max_hz, n_fft)
     if method not in _TRACKERS:
         known = ["pyin", *_TRACKERS]
@@ -138,10 +141,10 @@ def bridge(
     """Pitch where it was heard, straight lines in semitones across the gaps.
     A row without any trusted frame becomes its own median: one steady tone."""
     f0_hz = expect_tensor("f0_hz", f0_hz, "(batch, frames)", positive=True)
-    shape = str(tuple(f0_hz.shape))
-    sure = expect_tensor("confidence", confidence, shape).detach().cpu().numpy() >= least
+    sure = expect_tensor("confidence", confidence, str(tuple(f0_hz.shape))).detach()
+    sure = sure.cpu().numpy() >= least
     rows, at = f0_hz.detach().double().log2().cpu().numpy(), np.arange(f0_hz.shape[1])
-    whole = [np.interp(at, at[s], row[s]) if s.any() else np.full(len(at), np.median(row))
+    whole = [np.interp(at, at[s], row[s]) if s.any() else 0 * row + np.median(row)
              for row, s in zip(rows, sure)]
     return torch.from_numpy(2 ** np.stack(whole)).to(f0_hz)
 
@@ -169,7 +172,7 @@ def power_frames(
 
 # %% ../nbs/19_features.ipynb #047
 def dct_matrix(n, n_out):
-    "The first `n_out` cosines over `n` values, orthonormal (DCT-II); (n, n_out), float64."
+    "The first `n_out` of `n` cosines, orthonormal (DCT-II); (n, n_out), float64."
     at, k = torch.arange(n).double()[:, None] + 0.5, torch.arange(n_out)
     waves = torch.cos(math.pi / n * at * k) * math.sqrt(2 / n)
     waves[:, 0] /= math.sqrt(2)
@@ -207,11 +210,11 @@ class FeatureExtractor(nn.Module):
         self.register_buffer("cosines", dct_matrix(n_mels, n_mfcc).float(), False)
 
 # %% ../nbs/19_features.ipynb #051
-def forward(
+def _extract(
     self,
     audio,  # (batch, samples), more than half a frame
 ):          # dict; frames = samples / hop, rounded up
-    """f0_hz, confidence, loudness_db, rms: (batch, frames); mfcc: (batch, frames, n_mfcc).
+    """f0_hz, confidence, loudness_db, rms: (batch, frames); mfcc: (…, n_mfcc).
     Loudness and MFCC are in dB; a sine of amplitude 1 at 1 kHz has −3 dB."""
     audio = expect_tensor("audio", audio, "(batch, samples)")
     f0_hz, confidence = track_pitch(audio.detach(), self.sample_rate, self.hop,
@@ -222,7 +225,7 @@ def forward(
     return dict(f0_hz=bridge(f0_hz, confidence, self.least), confidence=confidence,
                 loudness_db=loudness_db, rms=rms, mfcc=mfcc)
 
-def levels(self, frames):
+def _levels(self, frames):
     "Loudness (…,), RMS (…,) and MFCC (…, n_mfcc) of frames, (…, n_fft)."
     def db(power): return 10 * power.clamp(min=self.floor).log10()
     power = power_frames(frames)
@@ -230,4 +233,4 @@ def levels(self, frames):
     bands_db = db(power @ self.mel.to(power))
     return db(power @ self.ear.to(power)), rms, bands_db @ self.cosines.to(power)
 
-FeatureExtractor.forward, FeatureExtractor.levels = forward, levels
+FeatureExtractor.forward, FeatureExtractor.levels = _extract, _levels
