@@ -18,7 +18,7 @@ def upsample(
     frames,  # (batch, frames) or (batch, frames, channels)
     hop,     # samples from frame to frame
 ):           # (batch, frames * hop[, channels])
-    "Straight lines from frame to frame; frame `i` is sample `i * hop`, the last is held."
+    "Straight lines from frame to frame; frame `i` is sample `i * hop`; the last stays."
     hop = expect_count("hop", hop)
     shape = "(batch, frames) or (batch, frames, channels)"
     frames = expect_tensor("frames", frames, shape)
