@@ -22,7 +22,7 @@ from ddsp_book.matching import match
 
 RATE, PATH = 16000, DATA / "results" / "matching.csv"
 FIELDS = "method", "kind", "seed", "f0_hz", "seconds", "clock", "distance_db", "algorithm", "found_algorithm"
-CHAPTER = Path(__file__).parents[1] / "nbs" / "14_matching.ipynb"
+CHAPTER = Path(__file__).parents[1] / "nbs" / "16_matching.ipynb"
 
 
 def target(kind, seed):

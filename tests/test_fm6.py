@@ -392,7 +392,7 @@ def test_device(name):
 # Pictures and errors ----------------------------------------------------------------------------
 
 DRAWING = dict(vars(algorithms), BLUE=BLUE, ORANGE=ORANGE)  # the chapter draws; the module need not
-for cell in json.loads((Path(__file__).parents[1] / "nbs" / "08a_algorithms.ipynb").read_text("utf-8"))["cells"]:
+for cell in json.loads((Path(__file__).parents[1] / "nbs" / "08_algorithms.ipynb").read_text("utf-8"))["cells"]:
     if re.search(r"^def (places|describe|wires|diagram)\(", "".join(cell["source"]), re.M): exec("".join(cell["source"]), DRAWING)
 diagram, describe = DRAWING["diagram"], DRAWING["describe"]
 

@@ -149,7 +149,7 @@ def test_every_preset_is_ours_and_loads(record_property):
     assert len(FILES) >= 8
 
 def test_the_chapter_offers_them_all_and_opens_with_the_electric_piano():
-    cells = json.loads((STATIC.parents[1] / "nbs" / "08_fm6.ipynb").read_text("utf-8"))["cells"]
+    cells = json.loads((STATIC.parents[1] / "nbs" / "10_fm6.ipynb").read_text("utf-8"))["cells"]
     exec(next("".join(c["source"]) for c in cells if "instrument(presets" in "".join(c["source"])), found := {})
     names = [patch["name"] for patch in found["presets"]]
     assert names[0] == "Electric piano" and sorted(names) == sorted(patch["name"] for patch in PRESETS.values())
