@@ -93,7 +93,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--kinds", nargs="+", default=["musical", "wild"])
+    parser.add_argument("--kinds", nargs="+", default=["musical"])
     parser.add_argument("--seeds", nargs=2, type=int, default=(0, 32))
     parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--recipe", action="store_true")
