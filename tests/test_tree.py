@@ -55,7 +55,7 @@ def test_chapter_imports_only_from_above(path):
 
 ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "fm6", "oscillators", "filters", "subtractive",
          "machine", "matching", "folders", "morphing",
-         "features", "harmonic"]
+         "features", "harmonic", "decoder"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
