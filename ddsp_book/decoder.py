@@ -23,7 +23,8 @@ from tqdm import tqdm
 from .audio import DATA, replace_file, resample, write
 from .features import FeatureExtractor
 from .fm import expect_count, expect_tensor
-from .folders import AudioDataset, Stop, read_sound
+from .command import Stop
+from .folders import AudioDataset, read_sound
 from ddsp_book.harmonic import (
     FilteredNoiseGenerator, HarmonicOscillator, Reverb, end_phase, exp_sigmoid,
     harmonic_bank)
@@ -273,7 +274,7 @@ def _cut(item, where, n_frames, hop, down_db):
     cut["loudness_db"] = cut["loudness_db"] + down_db
     return cut
 
-# %% ../nbs/25_decoder.ipynb #035
+# %% ../nbs/25_decoder.ipynb #037
 class MelLoss(nn.Module):
     "How far apart two sounds are in log-mel bands, which are as wide as the ear's."
     def __init__(self, sample_rate=16000, n_ffts=(2048, 1024, 512), n_mels=40):
@@ -289,7 +290,7 @@ class MelLoss(nn.Module):
 LOSSES = {"paper": MultiScaleSpectralLoss.paper,
           "lightweight": MultiScaleSpectralLoss.lightweight, "mel": MelLoss}
 
-# %% ../nbs/25_decoder.ipynb #037
+# %% ../nbs/25_decoder.ipynb #039
 def evaluate(
     model, recordings,
     seed=0,  # of the noise
@@ -314,7 +315,7 @@ def _on(model, item):
     device = next(model.parameters()).device
     return {name: x.to(device) for name, x in item.items()}
 
-# %% ../nbs/25_decoder.ipynb #040
+# %% ../nbs/25_decoder.ipynb #042
 class Training(NamedTuple):
     "How to train."
     steps: int = 3000         # in all
@@ -329,7 +330,7 @@ class Training(NamedTuple):
     every: int = 250          # steps from checkpoint to checkpoint
     seed: int = 0
 
-# %% ../nbs/25_decoder.ipynb #042
+# %% ../nbs/25_decoder.ipynb #044
 def _batch(recordings, how, step, rank, of, device):
     "What one process learns from in a step; all draw the same, and take their share."
     generator = torch.Generator().manual_seed(how.seed * 2**32 + step)
@@ -342,7 +343,8 @@ def _batch(recordings, how, step, rank, of, device):
 
 def _step(fabric, runner, adam, loss, batch, how, step):
     "One step down; the loss before it."
-    for group in adam.param_groups: group["lr"] = how.lr * 0.5 ** (step / how.halve_every)
+    lr = how.lr * 0.5 ** (step / how.halve_every)
+    for group in adam.param_groups: group["lr"] = lr
     value = loss(runner(batch, batch["noise"]), batch["audio"])
     fabric.backward(value)
     norm = fabric.clip_gradients(runner, adam, max_norm=how.clip,
@@ -354,7 +356,7 @@ def _step(fabric, runner, adam, loss, batch, how, step):
     adam.zero_grad()
     return fabric.all_reduce(value.detach()).item()
 
-# %% ../nbs/25_decoder.ipynb #044
+# %% ../nbs/25_decoder.ipynb #046
 def train(
     model, recordings,
     how=Training(),
@@ -387,7 +389,7 @@ def train(
         fabric.barrier()
     return log
 
-# %% ../nbs/25_decoder.ipynb #045
+# %% ../nbs/25_decoder.ipynb #047
 def _row(model, step, recent, held_out):
     row = {"step": step, "loss": float(np.mean(recent))}
     if held_out: row["held_out"] = evaluate(model, held_out)[0]
@@ -408,7 +410,7 @@ def _fabric():
     fabric.launch()
     return fabric
 
-# %% ../nbs/25_decoder.ipynb #047
+# %% ../nbs/25_decoder.ipynb #049
 def played(self):
     "Low, middle and high of each instrument's pitch (MIDI) and loudness (dB)."
     found, marks = {}, torch.tensor([0.05, 0.5, 0.95])
@@ -430,7 +432,7 @@ def unpitched(self):
 
 Recordings.played, Recordings.unpitched = played, unpitched
 
-# %% ../nbs/25_decoder.ipynb #049
+# %% ../nbs/25_decoder.ipynb #051
 FORMAT = {"format": "ddsp_book instrument", "version": 1}
 CHECKPOINT = {"format": "ddsp_book training", "version": 1}
 
@@ -457,7 +459,7 @@ def load_model(path):
     model.about = data["about"]
     return model.eval()
 
-# %% ../nbs/25_decoder.ipynb #050
+# %% ../nbs/25_decoder.ipynb #052
 def _read(path, expected):
     "A file of ours. `FileNotFoundError`, or `ValueError` that says what is wrong."
     name = f"path: {os.fspath(path)!r}"
@@ -471,7 +473,7 @@ def _read(path, expected):
     if found != expected: raise ValueError(f"{name}: expected {expected}, got {found}")
     return data
 
-# %% ../nbs/25_decoder.ipynb #051
+# %% ../nbs/25_decoder.ipynb #053
 def _checkpoint(path): return os.path.splitext(path)[0] + ".checkpoint.pt"
 
 def _which(model, recordings, how):
@@ -499,7 +501,7 @@ def _go_on(model, adam, recordings, how, path):
     adam.load_state_dict(state["optimizer"])
     return state["log"]
 
-# %% ../nbs/25_decoder.ipynb #056
+# %% ../nbs/25_decoder.ipynb #058
 def instrument_model(
     name,  # "violin", "flute", "trumpet"; "four": these and a saxophone
 ):         # DDSPDecoder
@@ -510,7 +512,7 @@ def instrument_model(
         raise ValueError(f"name: expected one of {names}, got {name!r}")
     return load_model(DATA / "weights" / f"{name}.pt")
 
-# %% ../nbs/25_decoder.ipynb #064
+# %% ../nbs/25_decoder.ipynb #068
 def aligned(
     features,      # as from a FeatureExtractor
     played,        # of the instrument: model.about["played"][name]
@@ -533,7 +535,7 @@ def aligned(
     moved = moved.clamp(max=to_high + 3.0)
     return f0_hz * 2.0**octaves, moved - fade_db * (1 - sure).clamp(0, 1)
 
-# %% ../nbs/25_decoder.ipynb #065
+# %% ../nbs/25_decoder.ipynb #069
 @torch.no_grad()
 def transfer(
     model, audio,     # (samples,), what is sung or played
@@ -558,9 +560,9 @@ def transfer(
     noise = white((1, frames * model.hop), generator)
     return model(features, noise)[0, :len(audio)]
 
-# %% ../nbs/25_decoder.ipynb #069
+# %% ../nbs/25_decoder.ipynb #073
 class Live:
-    """A `DDSPDecoder` that plays block by block, later by a frame and half a noise filter.
+    """A `DDSPDecoder` that plays block by block, a frame and half a noise filter late.
     State: the GRU, the last frame, the phase, what rings on."""
     def __init__(self, model, instrument=None, seed=0):
         fits = isinstance(model, DDSPDecoder) and model.hiss and not model.settings["z"]
@@ -568,7 +570,7 @@ class Live:
             raise ValueError("model: expected a DDSPDecoder with noise and without z")
         self.model, self.generator = model.eval(), torch.Generator().manual_seed(seed)
         self.who = torch.tensor([model.number_of(instrument)])
-        n_fft = 2 * (model.hiss.shapes.shape[1] - 1)  # a frame, and all that rings around it
+        n_fft = 2 * (model.hiss.shapes.shape[1] - 1)  # a frame and what rings around it
         self.lag = (n_fft - model.hop) // 2
         self.state, self.last, self.phase = None, None, torch.zeros(1)
         self.tone, self.hiss = torch.zeros(1, self.lag), torch.zeros(1, 2 * self.lag)
@@ -576,7 +578,7 @@ class Live:
         if model.reverb: self.ir = model.reverb.impulse_response().detach()
         self.ring = torch.zeros(1, len(self.ir) - 1)
 
-# %% ../nbs/25_decoder.ipynb #070
+# %% ../nbs/25_decoder.ipynb #074
 @torch.no_grad()
 def play(
     self,
@@ -593,7 +595,7 @@ def play(
     self.last = {k: v[:, -1:] for k, v in c.items()}
     return self._room(self._tone(c) + self._hiss(c["magnitudes"][:, :-1]))[0]
 
-# %% ../nbs/25_decoder.ipynb #071
+# %% ../nbs/25_decoder.ipynb #075
 def _tone(self, c):
     "The harmonics from the last frame up to the newest, later by half a noise filter."
     m = self.model
@@ -624,7 +626,7 @@ def _room(self, dry):
 
 Live.play, Live._tone, Live._hiss, Live._room = play, _tone, _hiss, _room
 
-# %% ../nbs/25_decoder.ipynb #075
+# %% ../nbs/25_decoder.ipynb #079
 def read_recordings(
     path,              # a sound; a folder; or NSynth's: examples.json, audio/*.wav
     sample_rate=16000, hop=64,
@@ -652,7 +654,7 @@ def read_recordings(
                          f"on both sides, got {aside.instruments}")
     return learned, aside, failed
 
-# %% ../nbs/25_decoder.ipynb #076
+# %% ../nbs/25_decoder.ipynb #080
 def _labels(path, by_folder):
     "{file: instrument}, for a sound, a folder, or NSynth's layout."
     if path.is_file(): return {path: ""}
@@ -673,7 +675,7 @@ def _nsynth(path):
         raise ValueError(
             f"path: {name!r} is not as NSynth has it ({error!r})") from None
 
-# %% ../nbs/25_decoder.ipynb #077
+# %% ../nbs/25_decoder.ipynb #081
 def _train_options():
     parser = argparse.ArgumentParser("ddsp-train", description=(
         "Learn an instrument from recordings. Ctrl-C stops it; run again, it goes on. "
@@ -695,7 +697,7 @@ def _train_options():
     add("--fresh", action="store_true", help="begin anew, checkpoint or not")
     return parser
 
-# %% ../nbs/25_decoder.ipynb #078
+# %% ../nbs/25_decoder.ipynb #082
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -715,7 +717,7 @@ def _first(): return int(os.environ.get("RANK", 0)) == 0
 def _say(text):
     if _first(): print(f"ddsp-train: {text}", file=sys.stderr)
 
-# %% ../nbs/25_decoder.ipynb #079
+# %% ../nbs/25_decoder.ipynb #083
 def _train(options):
     "Read, learn, and write what `ddsp-train` writes."
     out = os.path.splitext(options.out)[0]
@@ -747,7 +749,7 @@ def _expect_training(how):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
-# %% ../nbs/25_decoder.ipynb #080
+# %% ../nbs/25_decoder.ipynb #084
 @torch.no_grad()
 def listen(stem, item, model, log):
     "At a checkpoint: the log, its picture, and what the model makes of a recording."
