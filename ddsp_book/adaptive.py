@@ -373,7 +373,7 @@ def watch(machine, steps, every=25):
         plot_course(machine.update)
     return machine
 
-# %% ../nbs/20_adaptive.ipynb #063
+# %% ../nbs/20_adaptive.ipynb #078
 def story(law):
     "What happened to each row, in words."
     alpha, mu, sigma = (law.history(name) for name in ("alpha", "mu", "sigma"))
@@ -386,7 +386,7 @@ def story(law):
         f"μ {mu[-1, i]:.2f}; σ raised in {plateau[:, i].float().mean():.0%}")
     return "\n".join(map(line, range(alpha.shape[1])))
 
-# %% ../nbs/20_adaptive.ipynb #066
+# %% ../nbs/20_adaptive.ipynb #081
 def _kept(self):
     "What has something to remember, and under which names."
     if isinstance(self, Probe): return [(self, ("count", "reach"))]
