@@ -11,7 +11,7 @@ import math
 import torch
 from .fm import expect_count, expect_rate, expect_tensor
 from .machine import Machine, box
-from .matching import _Away
+from .listening import Away
 from .page import BLUE, GREEN, ORANGE, VIOLET, figure
 from .spectral import SpectralFeatures, power_spectrum, spectral_stats
 
@@ -36,7 +36,7 @@ class Hearing:
         if not times or len(audio) % rows: raise ValueError(
             f"audio: expected one sound or more for each of {rows}, got {len(audio)}")
         loud = self.gain.repeat_interleave(times, 0) * audio
-        each = [_Away.apply(loud, scale.times(times)) for scale in self.scales]
+        each = [Away.apply(loud, scale.times(times)) for scale in self.scales]
         cost = sum(each) / len(each)
         with torch.no_grad(): level_db = 10 * (audio.square().mean(1) + 1e-12).log10()
         return {"cost": cost, "level_db": level_db,

@@ -22,15 +22,18 @@ CREDIT = ("learned from recordings in tonejs-instruments by Nicholaus P. Brosows
 VSCO, KARO = "VSCO 2 Community Edition (Versilian Studios)", "Karoryfer samples"
 ORIGIN = {"violin": VSCO, "flute": VSCO, "trumpet": VSCO, "saxophone": KARO}
 HOW = Training(steps=300, batch=4, halve_every=200, every=100)
+LONG = HOW._replace(steps=600)
+FREE = {"room_gain": 1e9}  # a room that may become anything
 
 # name: instruments, model, its settings, how to train it; those with True are shipped
-PLANS = {**{name: ((name,), "small", {}, HOW, True) for name in ("violin", "flute", "trumpet")},
-         "four": (("flute", "saxophone", "trumpet", "violin"), "small", {}, HOW._replace(steps=400), True),
-         "violin_without_noise": (("violin",), "small", {"noise": False}, HOW, False),
+PLANS = {**{name: ((name,), "small", {}, LONG, True) for name in ("violin", "flute", "trumpet")},
+         "four": (("flute", "saxophone", "trumpet", "violin"), "small", {}, LONG, True),
+         "violin_free_room": (("violin",), "small", FREE, HOW, False),
+         "violin_without_noise": (("violin",), "small", {"noise": False, **FREE}, HOW, False),
          "violin_without_room": (("violin",), "small", {"reverb_s": 0.0}, HOW, False),
-         "violin_without_blur": (("violin",), "small", {}, HOW._replace(blur=0.0), False),
+         "violin_without_blur": (("violin",), "small", FREE, HOW._replace(blur=0.0), False),
          "violin_lightweight": (("violin",), "lightweight", {}, HOW._replace(steps=100, halve_every=80, every=50), False),
-         "violin_paper": (("violin",), "paper", {}, HOW._replace(steps=100, halve_every=80, every=50), False)}
+         "violin_paper": (("violin",), "paper", FREE, HOW._replace(steps=100, halve_every=80, every=50), False)}
 
 
 def recordings(folder, instruments, hop, held_out):

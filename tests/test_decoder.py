@@ -3,6 +3,7 @@ import json, math, os, subprocess, sys
 from pathlib import Path
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import torch
 from ddsp_book import decoder as D
@@ -71,6 +72,24 @@ def test_parts_add_up_in_the_room():
     noise = torch.rand(2, 12 * 128)
     parts = model.parts(features, noise)
     assert torch.allclose(model(features, noise), model.room(parts["harmonic"] + parts["noise"]))
+
+
+@pytest.mark.parametrize("ringing", [False, True])
+def test_the_room_changes_no_tone_by_much(ringing):
+    room, n = D.Room(2000, 0.2), 2000
+    if ringing:  # what a free room learns: a tone that fades
+        with torch.no_grad(): room.room.copy_(torch.sin(torch.arange(n - 1) * 0.3) * torch.exp(-torch.arange(n - 1) / 500))
+    h = room.impulse_response().detach()
+    assert h.shape == (n,) and h[0] == 1
+    gain = np.abs(scipy.signal.freqz(h.double().numpy(), worN=40000)[1])
+    assert 0.79 < gain.min() and gain.max() < 1.21
+    wet = np.abs(scipy.signal.freqz(h[1:].double().numpy(), worN=40000)[1])
+    assert 0.19 < wet.max() < 0.205
+    with torch.no_grad(): room.room.zero_()
+    room.impulse_response().sum().backward()
+    assert room.room.grad.isfinite().all()
+    free = D.Room(2000, 1e9)
+    assert torch.allclose(free.impulse_response()[1:], free.room)
 
 
 def test_the_gru_goes_on_from_its_state():
