@@ -44,7 +44,7 @@ class Hearing:
 
 # %% ../nbs/20_adaptive.ipynb #015
 class _Scale:
-    "One frame length, in the way that `matching` differentiates it; a target per row."
+    "One frame length, in the way that `Away` differentiates it; a target per row."
     gain = 1.0
     def __init__(self, features):
         self.features, self.hop = features, features.hop_length

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 import torch
 from .fm6 import FM6Op, routing_of
-from .spectral import SpectralFeatures, spectrum, spectrum_adjoint
+from .spectral import SpectralFeatures, spectra, spectrum_adjoint
 from .subtractive import SubtractiveSynth
 
 # %% ../nbs/15_listening.ipynb #010
@@ -47,7 +47,7 @@ class Away(torch.autograd.Function):
     def forward(ctx, audio, ear):
         (n,), gain, to_db = ear.features.n_ffts, ear.gain, 10 / math.log(10)
         filters = getattr(ear.features, f"filters_{n}").to(audio)
-        X = spectrum(gain * audio, n, ear.hop)
+        X = spectra(gain * audio, n, ear.hop)
         bands = (X.real.square() + X.imag.square()) @ filters + 1e-6
         apart = to_db * bands.log() - ear.target
         if ctx.needs_input_grad[0]:
