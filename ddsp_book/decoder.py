@@ -642,7 +642,7 @@ Live.play, Live._tone, Live._hiss, Live._room = play, _tone, _hiss, _room
 
 # %% ../nbs/25_decoder.ipynb #082
 def read_recordings(
-    path,              # a sound; a folder; or NSynth's: examples.json, audio/*.wav
+    path,              # a sound; a folder; or NSynth's: examples.json and the folder audio
     sample_rate=16000, hop=64,
     by_folder=False,   # each folder in it is an instrument
     held_out=(),       # parts of names: not to be learned from
