@@ -148,6 +148,7 @@ def _search(space, sound, sample_rate, run, generator):
         (closest,) = follow(space, fine, [closest], run, 25, rate, rate / 2)
         run.note(hear(closest))
 
+# %% ../nbs/16_matching.ipynb #023
 def _settle(space, ear, run, generator, hear):
     "The islands, with the best of many drawn; one only if there is little time."
     def drawn(): return listen(space, ear, [space.draw(250, generator)], run)[0]
@@ -164,7 +165,7 @@ def _merged(islands):
     first, *rest, last = sorted(islands, key=lambda each: each.away.min().item())
     return [(first + last.best(3)).best(10), *rest]
 
-# %% ../nbs/16_matching.ipynb #024
+# %% ../nbs/16_matching.ipynb #025
 class Run:
     "How much time there is, how much is gone, and what was best so far."
     def __init__(self, seconds, work, workers, clock, bar):
@@ -194,7 +195,7 @@ class Run:
         self.bar.set_postfix_str(f"{self.distance:.2f} dB", refresh=False)
         self.bar.update(round(100 * self.share) - self.bar.n)
 
-# %% ../nbs/16_matching.ipynb #025
+# %% ../nbs/16_matching.ipynb #026
 @dataclass
 class Match:
     "What `match` found."
@@ -205,6 +206,7 @@ class Match:
     synth: object            # that plays the patch
     gain: float              # `audio` is what it plays times this
 
+# %% ../nbs/16_matching.ipynb #027
 def match(
     sound,           # (samples,)
     sample_rate,     # Hz
@@ -234,6 +236,7 @@ def match(
     with torch.no_grad(): audio = synth.synth(patch, len(sound))[0] * (peak / 0.25)
     return Match(patch, run.distance, run.history, audio, synth.synth, peak.item() / 0.25)
 
+# %% ../nbs/16_matching.ipynb #028
 def _checked(sound, sample_rate, synth):
     "What `match` was given, and how loud it gets; else `ValueError`."
     sample_rate = expect_rate(sample_rate)
