@@ -1,9 +1,9 @@
-"""Make ddsp_book/data/patches/gallery and ddsp_book/data/results/gallery.csv: fifteen recordings, three synthesizers each, for the page `gallery`.
+"""Make ddsp_book/data/patches/gallery and ddsp_book/data/results/gallery.csv: recordings, three synthesizers each, for the page `gallery`.
 
-    python tests/make_gallery.py [--seconds 12] [NAME ...]
+    python tests/make_gallery.py [--seconds 24] [NAME ...]
 
 One second of each at 16 kHz. FM and subtractive patches are searched for by `ddsp_book.matching.match` for so many seconds of CPU time, so that
-other work on the machine does not matter; one thread, seed 0. The harmonic model learns for 1000 steps, about 10 s. Without names: all, about 9
+other work on the machine does not matter; one thread, seed 0. The harmonic model learns for 1000 steps, about 10 s. Without names: all fifteen, about 15
 CPU minutes.
 The table is computed from the patch files, all of them, whatever was made anew.
 """
@@ -88,7 +88,7 @@ def table():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=list(BEGIN))
-    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--seconds", type=float, default=24)
     parser.add_argument("--synths", nargs="*", default=["hybrid", "fm6", "subtractive"])
     args = parser.parse_args()
     torch.set_num_threads(1)

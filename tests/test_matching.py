@@ -1,18 +1,11 @@
 """The matcher: that it gets closer, and that it keeps its promises when interrupted, repeated or given rubbish."""
 import pytest
 import torch
-from ddsp_book.fm6 import FM6Op
-from ddsp_book.listening import SPACES, Ear, fm6_space, musical
+from ddsp_book.listening import SPACES, Ear, fm6_space
 from ddsp_book.matching import People, Run, follow, listen, match, mutate
 
-RATE = 16000
+from test_listening import RATE, patch_and_sound
 
-
-def patch_and_sound(seed=1, n=RATE // 4, f0_hz=220.0):
-    synth, g = FM6Op(RATE), torch.Generator().manual_seed(seed)
-    patch = musical(synth.panel, 1, f0_hz, g)
-    patch["algorithm"][:], patch["ratio"][:] = 5, 1.0
-    return synth, patch, synth(patch, n)[0]
 
 def idle():
     from tqdm.auto import tqdm
