@@ -2,6 +2,29 @@
 // by the synth of this page when it is first wanted, so that no audio has to come with the page.
 
 const MAP_RATE = 48000, NEAR = 44;  // px: how far a finger may miss
+
+// One sound, about as loud as its neighbours; and its end, without a click.
+function strike(sound, end) {
+  const x = Float32Array.from(sound), { context, input } = output(MAP_RATE), now = context.currentTime;
+  const peak = x.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-6), level = Math.min(4, 0.4 / peak);
+  const buffer = new AudioBuffer({ length: x.length, sampleRate: MAP_RATE });
+  buffer.copyToChannel(x, 0);
+  const source = new AudioBufferSourceNode(context, { buffer }), volume = new GainNode(context);
+  volume.gain.setValueAtTime(level, now);
+  volume.gain.setValueAtTime(level, now + Math.max(0, end - 0.03));
+  volume.gain.linearRampToValueAtTime(0, now + end);
+  source.connect(volume).connect(input);
+  source.start(now);
+  return { source, volume, context };
+}
+
+function hush({ source, volume, context }) {
+  const now = context.currentTime;
+  volume.gain.cancelScheduledValues(now);
+  volume.gain.setTargetAtTime(0, now, 0.004);
+  source.stop(now + 0.03);
+}
+
 const MAP_COLOURS = ['#3584c8', '#d9701a', '#2e9e5b', '#a35fc4', '#d9485f', '#8a8f98'];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -173,28 +196,13 @@ define('ddsp-map', class extends Widget {
   play(i) {
     takeStage(this);
     this.pause();
-    const x = Float32Array.from(this.render(i)), { context, input } = output(MAP_RATE), now = context.currentTime;
-    const peak = x.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-6), end = this.data.seconds;
-    const buffer = new AudioBuffer({ length: x.length, sampleRate: MAP_RATE });
-    buffer.copyToChannel(x, 0);
-    const source = new AudioBufferSourceNode(context, { buffer }), volume = new GainNode(context);
-    const level = Math.min(4, 0.4 / peak);  // about as loud as its neighbours
-    volume.gain.setValueAtTime(level, now);
-    volume.gain.setValueAtTime(level, now + Math.max(0, end - 0.03));
-    volume.gain.linearRampToValueAtTime(0, now + end);
-    source.connect(volume).connect(input);
-    source.start(now);
-    this.run = { source, volume, context };
+    this.run = strike(this.render(i), this.data.seconds);
     this.ring.classList.remove('sounds');
     if (!reducedMotion()) requestAnimationFrame(() => this.ring.classList.add('sounds'));
   }
 
   pause() {
-    if (!this.run) return;
-    const { source, volume, context } = this.run, now = context.currentTime;
-    volume.gain.cancelScheduledValues(now);
-    volume.gain.setTargetAtTime(0, now, 0.004);
-    source.stop(now + 0.03);
+    if (this.run) hush(this.run);
     this.run = null;
   }
 

@@ -240,25 +240,11 @@ define('ddsp-prefer', class extends Widget {
   sound(k) {
     takeStage(this);
     this.halt();
-    const x = Float32Array.from(this.render(k)), { context, input } = output(MAP_RATE), now = context.currentTime, end = this.data.seconds;
-    const peak = x.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-6), level = Math.min(4, 0.4 / peak);
-    const buffer = new AudioBuffer({ length: x.length, sampleRate: MAP_RATE });
-    buffer.copyToChannel(x, 0);
-    const source = new AudioBufferSourceNode(context, { buffer }), volume = new GainNode(context);
-    volume.gain.setValueAtTime(level, now);
-    volume.gain.setValueAtTime(level, now + Math.max(0, end - 0.03));
-    volume.gain.linearRampToValueAtTime(0, now + end);
-    source.connect(volume).connect(input);
-    source.start(now);
-    this.run = { source, volume, context };
+    this.run = strike(this.render(k), this.data.seconds);
   }
 
   halt() {
-    if (!this.run) return;
-    const { source, volume, context } = this.run, now = context.currentTime;
-    volume.gain.cancelScheduledValues(now);
-    volume.gain.setTargetAtTime(0, now, 0.004);
-    source.stop(now + 0.03);
+    if (this.run) hush(this.run);
     this.run = null;
   }
 
