@@ -191,6 +191,7 @@ def biquad(
 
 # %% ../nbs/12_filters.ipynb #046
 _SWIFTLY = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+_INSIDE = dict(_SWIFTLY, forceinline=True)  # fresh or cached, the same bits
 
 @njit(inline="always", **_SWIFTLY)
 def _at(v, row, n):

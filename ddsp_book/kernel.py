@@ -17,6 +17,7 @@ from .algorithms import ALGORITHMS, TAU, routing_of, wiring_of
 # %% ../nbs/09_kernel.ipynb #011
 _SWIFTLY = dict(nogil=True, cache=True, error_model="numpy",
                 fastmath={"contract", "reassoc", "nsz"})  # NaN and infinity stay
+_INSIDE = dict(_SWIFTLY, forceinline=True)  # fresh or cached, the same bits
 _HALF, _QUARTER = np.float32(0.5), np.float32(0.25)
 _SINE = tuple(np.float32([25.132741155, -64.835822857, 67.07662741, -38.495879272,
                           14.049665877, -3.1616054]))
@@ -68,7 +69,7 @@ def _dot(a, i, b, j):
     return total
 
 # %% ../nbs/09_kernel.ipynb #016
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _begin(p, row, m, first, s):
     "Envelopes and phases of block m."
     kind, whole = s.u.dtype.type, p.turn.dtype.type
@@ -84,7 +85,7 @@ def _begin(p, row, m, first, s):
         for n in range(_ROOM):
             s.angle[i, n] = unit * kind(whole(start + whole(n) * turn))
 
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _go_round(p, row, first, length, back, turns, s):
     "What is fed back, one sample after the other."
     target, source = _LOOPS[p.number[row]]
@@ -98,7 +99,7 @@ def _go_round(p, row, first, length, back, turns, s):
         p.heard[row, first + n + 2] = x
 
 # %% ../nbs/09_kernel.ipynb #018
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _operators(p, row, m, length, fresh, s):
     "Block m of all six. fresh: nobody knows yet what is fed back."
     turns, first, heard = s.u.dtype.type(1 / TAU), m * length, p.heard
@@ -135,7 +136,7 @@ def _rows_down(p, y, length, s):
                     y[row, m * length + n] += w * s.u[i, n]
 
 # %% ../nbs/09_kernel.ipynb #021
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _go_back(p, row, s, length, limit, gain, state):
     "state: the largest gradient before and after; the two samples behind this block."
     target, source = _LOOPS[p.number[row]]
@@ -156,7 +157,7 @@ def _go_back(p, row, s, length, limit, gain, state):
     return given, grown, one, two
 
 # %% ../nbs/09_kernel.ipynb #022
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _operator_up(p, row, m, length, i, s, d):
     "Gradients of operator i, whose g_u is complete, and on to its modulators."
     kind, (target, source) = s.u.dtype.type, _LOOPS[p.number[row]]
@@ -180,7 +181,7 @@ def _operator_up(p, row, m, length, i, s, d):
             for n in range(_ROOM): d.shapes[row, i, k, n] += w * s.g_u[i, n]
 
 # %% ../nbs/09_kernel.ipynb #023
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _row_up(p, row, g, length, limit, s, d):
     "One row; False if its gradient went wild."
     zero, source = s.u.dtype.type(0), _LOOPS[p.number[row], 1]

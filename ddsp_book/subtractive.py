@@ -17,7 +17,7 @@ from numba import njit
 from torch import nn
 from torch.autograd import grad
 from .envelope import NOTE, adsr, envelope_knobs
-from .filters import _SWIFTLY, _in_threads, svf
+from .filters import _INSIDE, _SWIFTLY, _in_threads, svf
 from .fm import expect_count, expect_rate, expect_tensor
 from .hybrid import white_noise
 from .knobs import Knob, Panel
@@ -170,7 +170,7 @@ def _look_up(tables, kind, u):
     t, b, c, d = u - i, tables[kind, i, 1], tables[kind, i, 2], tables[kind, i, 3]
     return tables[kind, i, 0] + t * (b + t * (c + t * d)), b + t * (2 * c + 3 * t * d)
 
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _edge(tables, kind, d, delta):
     "What edges at whole cycles add at `d`: the sum, its slope in x, and Σ x · slope."
     value = steep = lean = 0.0
@@ -188,7 +188,7 @@ def _edge(tables, kind, d, delta):
     return value, steep, lean
 
 # %% ../nbs/13_subtractive.ipynb #034
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _ramp(tables, p, delta):
     "A saw at phase `p`; its slopes in p and delta."
     d = p - math.floor(p + 0.5)
@@ -196,7 +196,7 @@ def _ramp(tables, p, delta):
     shape = 2 * d - 2 * value - (1.0 if d >= 0 else -1.0)
     return shape, 2 - 2 * steep / delta, 2 * lean / delta
 
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _zigzag(tables, p, delta):
     "A triangle at phase `p`; its slopes in p and delta."
     d, h = p - math.floor(p + 0.5), p - math.floor(p) - 0.5
@@ -209,7 +209,7 @@ def _zigzag(tables, p, delta):
 # %% ../nbs/13_subtractive.ipynb #035
 PER_SAMPLE = 32  # points of a period, for each sample that it lasts
 
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _point(table, saw, pulse, triangle, sine, width, delta, p):
     "All shapes at one phase, mixed."
     y = sine * _look_up(table, 2, p * HALF * FINE)[0]
@@ -226,7 +226,7 @@ def _between(n, delta, size):
     i = int(at)
     return i, at - i
 
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _through(period):
     "Cubics through four points each, for what lies between the middle two. [Lagrange]"
     size, cubic = len(period), np.empty((len(period), 4))
@@ -281,7 +281,7 @@ def _bank_back(first, last, f_hz, level, width, rate, table, g,
             g_width[voice] += to_width
 
 # %% ../nbs/13_subtractive.ipynb #040
-@njit(**_SWIFTLY)
+@njit(**_INSIDE)
 def _points_back(m, level, width, delta, table, g_level):
     "From the points of a period to pitch and width; the levels' are added in place."
     saw, pulse, triangle, sine = level

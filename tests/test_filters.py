@@ -13,8 +13,9 @@ FS = 16000
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     "Thousands of tiny calls: threads would only wait for each other."
-    before = numba.get_num_threads()
+    torches, before = torch.get_num_threads(), numba.get_num_threads()
     numba.set_num_threads(1)
+    torch.set_num_threads(torches)  # numba's first word sets it to its own
     yield
     numba.set_num_threads(before)
 

@@ -1,5 +1,5 @@
 """Six-operator FM against programs that do not know it: a loop by definition in float64, a DX7 engine, Kepler's equation."""
-import itertools, json, math, re, warnings
+import itertools, json, math, os, re, subprocess, sys, warnings
 from pathlib import Path
 
 import numpy as np
@@ -459,3 +459,29 @@ def test_bad_synth_and_length():
     for n in (0, 1.5, -3):
         with pytest.raises(ValueError, match="n_samples"): FM6Op(RATE)(patches(1), n)
     with pytest.raises(ValueError, match="f0_hz"): FM6Op(RATE)(patches(1), 10, f0_hz=torch.ones(1, 9))
+
+
+# Compiled -----------------------------------------------------------------------------------------
+
+RENDER = """
+import hashlib, torch, warnings
+from ddsp_book.fm6 import FM6Op
+from ddsp_book.listening import musical
+from ddsp_book.subtractive import SubtractiveSynth
+warnings.simplefilter("ignore")
+for synth in FM6Op(16000), SubtractiveSynth(16000):
+    draw = torch.Generator().manual_seed(0)
+    unit = torch.rand(4, synth.panel.size, generator=draw)
+    patch = musical(synth.panel, 4, 220.0, draw) if isinstance(synth, FM6Op) else synth.panel.from_unit(unit)
+    patch = {name: value.requires_grad_() for name, value in patch.items()}
+    audio = synth(patch, 4000)
+    slopes = torch.autograd.grad(audio.square().sum(), list(patch.values()), allow_unused=True)
+    for each in (audio, *slopes):
+        if each is not None: print(hashlib.sha256(each.detach().numpy().tobytes()).hexdigest())
+"""
+
+def test_a_kernel_from_the_cache_gives_the_same_bits_as_one_just_compiled(tmp_path):
+    def render(): return subprocess.run([sys.executable, "-c", RENDER], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True, check=True).stdout
+    fresh = render()
+    assert len(fresh.split()) > 20 and any(tmp_path.rglob("*.nbi"))
+    assert render() == fresh
