@@ -130,7 +130,7 @@ def controls(self, features, state=None):
 
 def known(self, features):
     "All that the decoder is told, frame by frame; (batch, frames, …)."
-    x = scaled(features["f0_hz"] * features.get("blur", 1.0), features["loudness_db"])
+    x = scaled(features["f0_hz"], features["loudness_db"])
     told = [self.hears_f0(x[..., :1]), self.hears_loudness(x[..., 1:])]
     if len(self.instruments) > 1:
         who = self.who(features["instrument"])
@@ -206,8 +206,7 @@ class DDSPModel(Instrument):
     def parts(self, features, noise=None):
         "What sounds, before the room: {harmonic, noise: (batch, frames * hop)}."
         f = _expect_features(self, features)
-        heard_hz = f["f0_hz"] * f.get("blur", 1.0)
-        amplitudes, bands, _ = self.synthesizer(heard_hz, f["loudness_db"], f["mfcc"])
+        amplitudes, bands, _ = self.synthesizer(f["f0_hz"], f["loudness_db"], f["mfcc"])
         tone = harmonic_bank(f["f0_hz"], torch.ones_like(f["f0_hz"]), amplitudes,
                              self.sample_rate, self.hop)
         share = self.mix.sigmoid()

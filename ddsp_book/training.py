@@ -70,7 +70,6 @@ class Training(NamedTuple):
     halve_every: float = 1000  # steps in which it halves
     clip: float = 3.0         # the gradient's norm at most
     quieter_db: float = 12.0  # windows are turned down by up to this
-    blur: float = 2.0         # semitones by which the network mishears a window's pitch
     every: int = 250          # steps from checkpoint to checkpoint
     seed: int = 0
 
@@ -80,8 +79,6 @@ def _batch(recordings, how, step, rank, of, device):
     generator = torch.Generator().manual_seed(how.seed * 2**32 + step)
     frames = round(how.seconds * recordings.sample_rate / recordings.hop)
     batch = recordings.windows(how.batch, frames, generator, how.quieter_db)
-    off = how.blur * torch.randn(how.batch, 1, generator=generator)
-    batch["blur"] = 2 ** (off / 12)
     batch["noise"] = white(batch["audio"].shape, generator)
     return {name: x[rank::of].to(device) for name, x in batch.items()}
 
