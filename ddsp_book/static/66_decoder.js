@@ -1,0 +1,321 @@
+// <ddsp-decoder>: instruments that were learned from recordings, played by keys or by curves that one draws.
+
+// 16-bit floats in base64, one array after the other → {name: Float32Array}.
+function unpackWeights({ half, shapes }) {
+  const bytes = Uint8Array.from(atob(half), (c) => c.charCodeAt(0)), weights = {};
+  const numbers = Float32Array.from(new Uint16Array(bytes.buffer), (x) => {
+    const power = (x >> 10) & 31, part = x & 1023;
+    return (x & 0x8000 ? -1 : 1) * (power ? 2 ** (power - 25) * (1024 + part) : 2 ** -24 * part);
+  });
+  let from = 0;
+  for (const name in shapes) weights[name] = numbers.subarray(from, from += shapes[name].reduce((a, b) => a * b, 1));
+  return weights;
+}
+
+// A curve over time to draw into with the mouse, a finger or the arrow keys.
+// {label, low, high, lines: [[value, text]], read(value), pull, push: what an arrow key and a page key change}
+class Lane {
+  constructor(host, spec, onchange) {
+    Object.assign(this, { host, onchange, cursor: 0, playhead: -1 }, spec);
+    this.canvas = h('canvas', { 'aria-hidden': 'true' });
+    this.node = h('div.lane', { role: 'slider', tabindex: 0, 'aria-label': spec.label, title: 'Drag to draw; or arrow keys' }, this.canvas);
+    this.node.onpointerdown = (e) => {
+      if (e.button) return;
+      e.preventDefault();
+      this.node.setPointerCapture(e.pointerId);
+      this.node.focus({ preventScroll: true });
+      this.last = null;
+      this.down = true;
+      this.paintTo(e);
+    };
+    this.node.onpointermove = (e) => { if (this.down) this.paintTo(e); };
+    this.node.onpointerup = this.node.onpointercancel = () => { this.down = false; };
+    this.node.onkeydown = (e) => this.key(e);
+    new ResizeObserver(() => this.draw()).observe(this.node);
+  }
+
+  load(values, view = {}) {
+    Object.assign(this, view);
+    this.values = values;
+    this.cursor = Math.min(this.cursor, values.length - 1);
+    this.say();
+  }
+
+  paintTo(e) {
+    const box = this.node.getBoundingClientRect(), n = this.values.length;
+    const i = clamp(Math.round((e.clientX - box.left) / box.width * (n - 1)), 0, n - 1);
+    const v = this.high - (this.high - this.low) * clamp((e.clientY - box.top) / box.height, 0, 1);
+    const [i0, v0] = this.last || [i, v];
+    for (let j = Math.min(i, i0); j <= Math.max(i, i0); j++) {  // a fast stroke leaves no gaps
+      this.values[j] = j === i ? v : v0 + (v - v0) * (j - i0) / (i - i0);
+    }
+    this.last = [i, v];
+    this.cursor = i;
+    this.changed();
+  }
+
+  // Left and right walk along the curve; up and down pull it there, and what is near comes along.
+  key(e) {
+    const n = this.values.length, step = Math.max(1, Math.round(n / 50));
+    const go = { ArrowLeft: -step, ArrowRight: step, Home: -n, End: n }[e.key];
+    const pull = { ArrowUp: this.pull, ArrowDown: -this.pull, PageUp: this.push, PageDown: -this.push }[e.key];
+    if (e.ctrlKey || e.metaKey || e.altKey || !(go || pull)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    if (go) this.cursor = clamp(this.cursor + go, 0, n - 1);
+    for (let d = -2 * step; pull && d <= 2 * step; d++) {
+      const i = this.cursor + d, share = 0.5 + 0.5 * Math.cos(Math.PI * d / (2 * step));
+      if (i >= 0 && i < n) this.values[i] = clamp(this.values[i] + (e.shiftKey ? 0.2 : 1) * pull * share, this.low, this.high);
+    }
+    if (pull) this.changed(); else this.say();
+  }
+
+  changed() {
+    this.onchange();
+    this.say();
+  }
+
+  say() {
+    const value = this.values[this.cursor], at = seconds(this.cursor * this.host.hopS);
+    const now = { valuemin: this.low, valuemax: this.high, valuenow: value.toFixed(2), valuetext: `${this.read(value)} at ${at} s` };
+    for (const key in now) this.node.setAttribute(`aria-${key}`, now[key]);
+    this.draw();
+  }
+
+  draw() {
+    if (!this.values) return;
+    const { ink, accent, warm } = palette(this.host);
+    paint(this.canvas, (g, w, height) => {
+      const { values, low, high } = this, x = (i) => i / (values.length - 1) * w, y = (v) => height * clamp((high - v) / (high - low), 0, 1);
+      g.font = `11px ${getComputedStyle(this.host).fontFamily}`;
+      g.fillStyle = ink;
+      for (const [value, text] of this.lines) {
+        g.globalAlpha = 0.14;
+        g.fillRect(0, y(value), w, 1);
+        g.globalAlpha = 0.76;
+        g.fillText(text, 3, y(value) - 3);
+      }
+      const line = (from, to, alpha) => {
+        g.globalAlpha = alpha;
+        g.beginPath();
+        for (let i = from; i <= to; i++) g.lineTo(x(i), y(values[i]));
+        g.stroke();
+      };
+      g.strokeStyle = accent;
+      g.lineWidth = 1.8;
+      g.lineJoin = 'round';
+      line(0, values.length - 1, 0.35);
+      for (let i = 0, from = 0; i <= values.length; i++) {  // strong where one hears it
+        if (i < values.length && this.heard(i)) continue;
+        if (i - from > 1) line(from, i - 1, 1);
+        from = i + 1;
+      }
+      g.globalAlpha = 1;
+      g.fillStyle = warm;
+      if (this.playhead >= 0) g.fillRect(this.playhead * w - 0.75, 0, 1.5, height);
+      g.beginPath();
+      g.arc(clamp(x(this.cursor), 5, w - 5), clamp(y(values[this.cursor]), 5, height - 5), 4.5, 0, 7);
+      g.fill();
+    });
+  }
+}
+
+class Decoder extends Instrument {
+  load(text) {
+    const { values } = readPatch(text, 'decoder'), [curve] = values.curves;
+    this.who = 0;
+    super.load(text);
+    this.patch.values.weights = unpackWeights(values);
+    delete this.patch.values.half;
+    this.hopS = values.settings.hop / values.fs;
+    this.chosen = curve;
+  }
+
+  get played() { return this.patch.values.played[this.who]; }
+  rest() { return this.patch.values.played[this.who].midi[1]; }
+
+  knobs() {
+    const knob = (name, label, low, high, start, text, curve) => ({ name, label, low, high, default: start, text, curve, set: (v) => this.tell(name, v) });
+    return [
+      knob('loudness', 'Loudness', -20, 10, 0, (v) => `${signed(v, 1)} dB`, 'linear'), knob('attack', 'Attack', 0.01, 1, 0.06, time, 'log'),
+      knob('release', 'Release', 0.05, 2, 0.25, time, 'log'), knob('glide', 'Glide', 0, 0.5, 0.05, time, 'square'),
+      knob('vibrato', 'Vibrato', 0, 100, 0, (v) => `${Math.round(v)} ct`, 'square'), knob('speed', 'Speed of vibrato', 3, 9, 5.5, (v) => `${v.toFixed(1)} Hz`, 'linear'),
+      knob('room', 'Room', 0, 1, 1, percent, 'linear'),
+    ];
+  }
+
+  face() {
+    const { settings: { instruments }, curves } = this.patch.values, title = (name) => name.charAt(0).toUpperCase() + name.slice(1);
+    this.players = new Choice({ name: 'who', label: 'Instrument', low: 0, choices: instruments.map(title), set: (i) => this.become(i) });
+    this.players.node.hidden = instruments.length < 2;
+    this.scores = h('select', { 'aria-label': 'Curves', onchange: (e) => { this.chosen = curves[e.target.value]; this.begin(); } },
+      ...curves.map(({ name }, i) => h('option', { value: i }, name)));
+    this.button = h('button.play', { type: 'button', onclick: () => this.toggle() });
+    this.again = h('button.toggle', { type: 'button', 'aria-label': 'Loop', title: 'Loop', onclick: () => this.loop(!this.looping) }, icon(ICON.loop));
+    const heard = (i) => this.lanes[1].values[i] > this.lanes[1].low + 15, draw = () => this.redrawn();
+    this.lanes = [
+      new Lane(this, { label: 'Pitch', pull: 0.25, push: 1, heard, read: (v) => `${noteName(v)} ${signed(100 * (v - Math.round(v)), 0)} cents` }, draw),
+      new Lane(this, { label: 'Loudness', pull: 1, push: 6, heard, read: (v) => `${signed(v, 0)} decibels` }, draw)];
+    const drawing = h('div.curves', { hidden: !curves.length }, h('div.bar', {}, this.button, this.scores, this.again), ...this.lanes.map((lane) => lane.node));
+    drawing.onkeydown = (e) => {
+      if (e.target.className !== 'lane' || e.key !== ' ' && e.key !== 'Enter') return;
+      e.preventDefault();
+      this.toggle();
+    };
+    return h('div.face', {}, this.players.node, drawing);
+  }
+
+  tools(button) {
+    return [button('Reset', () => this.reset()), this.chosen ? button('Save curves as WAV', () => this.save()) : null];
+  }
+
+  resetFace() {
+    this.who = 0;
+    this.players.reset(0);
+    this.loop(false);
+    this.begin();
+  }
+  configure(call) {
+    for (const k of this.controls) if (k.name !== 'volume') call('set', k.name, k.value);
+    call('set', 'who', this.who);
+    call('set', 'loop', +this.looping);
+  }
+  tell(name, value) { if (this.engine) this.engine.call('set', name, value); }
+
+  // --- instruments and their curves
+  become(i) {
+    const from = this.played.loudness_db;
+    this.who = i;
+    const to = this.played.loudness_db, [pitch, loudness] = this.lanes.map((lane) => lane.values);
+    this.tell('who', i);
+    this.midi = this.rest();
+    this.piano.low = clamp(12 * Math.floor(this.midi / 12), 24, 96);
+    this.piano.lay();
+    if (!this.chosen) { this.draw(); return; }
+    // As `aligned` does: by octaves to where it is at home, soft to soft, middle to middle, loud to loud.
+    const up = 12 * Math.round((this.midi - this.middle()) / 12), [low, middle, high] = from;
+    const moved = (db) => (db < low ? db - low + to[0] : db < middle ? to[0] + (db - low) / (middle - low) * (to[1] - to[0])
+      : db < high ? to[1] + (db - middle) / (high - middle) * (to[2] - to[1]) : db - high + to[2]);
+    this.look(pitch.map((m) => m + up), loudness.map(moved));
+    this.redrawn();
+  }
+
+  begin() {
+    if (!this.chosen) return;
+    this.scores.selectedIndex = this.patch.values.curves.indexOf(this.chosen);
+    const { f0_hz: hz, loudness_db: db } = this.chosen;
+    const { who } = this;
+    this.who = 0;  // whose curves they are
+    this.look(Float64Array.from(hz, noteOf), Float64Array.from(db));
+    if (who) this.become(who); else this.redrawn();
+    this.show();
+  }
+
+  // The pitch that the louder half of the curve lies around.
+  middle() {
+    const [pitch, loudness] = this.lanes.map((lane) => [...lane.values]), sorted = (x) => x.sort((a, b) => a - b);
+    const half = sorted([...loudness])[loudness.length >> 1], loud = sorted(pitch.filter((_, i) => loudness[i] >= half));
+    return loud[loud.length >> 1];
+  }
+
+  look(pitch, loudness) {
+    const [low, , high] = this.played.loudness_db, bottom = Math.floor(low / 10) * 10 - 30, top = Math.ceil((high + 6) / 10) * 10;
+    this.lanes[1].load(loudness, { low: bottom, high: top, lines: [-60, -40, -20, 0].filter((v) => v > bottom && v < top).map((v) => [v, `${signed(v, 0)} dB`]) });
+    this.lanes[0].values = pitch;
+    const centre = Math.round(this.middle()), far = 14;
+    const notes = Array.from({ length: 2 * far + 1 }, (_, i) => centre - far + i).filter((m) => m % 12 === 0 || m % 12 === 7);
+    this.lanes[0].load(pitch, { low: centre - far, high: centre + far, lines: notes.map((m) => [m, noteName(m)]) });
+  }
+
+  frames() { return [Float32Array.from(this.lanes[0].values, noteHz), Float32Array.from(this.lanes[1].values)]; }
+
+  redrawn() {
+    if (this.playing) this.engine.call('perform', ...this.frames(), true);
+    this.draw();
+  }
+
+  // --- playing curves
+  toggle() { if (this.playing) this.silence(); else this.start(); }
+
+  start() {
+    this.silence();
+    this.wake();
+    this.engine.call('perform', ...this.frames());
+    this.playing = { from: this.engine.context.currentTime };
+    this.show();
+  }
+
+  loop(on) {
+    if (this.playing) this.playing.from = this.engine.context.currentTime - this.position();  // forget the laps
+    this.looping = on;
+    this.again.setAttribute('aria-pressed', on);
+    this.tell('loop', +on);
+  }
+
+  position() {
+    const { context, target } = this.engine, length = this.hopS * this.lanes[0].values.length;
+    if (!target) this.playing.from = context.currentTime;
+    const t = Math.max(0, context.currentTime - this.playing.from - (context.outputLatency || 0));
+    return this.looping ? t % length : t;
+  }
+
+  show() {
+    cancelAnimationFrame(this.ticking);
+    const t = this.playing ? this.position() : 0, [pitch] = this.lanes, i = Math.floor(t / this.hopS);
+    if (i >= pitch.values.length) this.playing = null;
+    this.button.setAttribute('aria-label', this.playing ? 'Stop the curves' : 'Play the curves');
+    this.button.replaceChildren(icon(this.playing ? ICON.pause : ICON.play));
+    for (const lane of this.lanes) { lane.playhead = this.playing ? i / pitch.values.length : -1; lane.draw(); }
+    if (!this.playing) return;
+    this.midi = clamp(pitch.values[i], 0, 127);
+    this.animate();
+    this.ticking = requestAnimationFrame(() => this.show());
+  }
+
+  noteOn(id, midi, velocity) {
+    if (this.playing) this.endCurves(false);
+    super.noteOn(id, midi, velocity);
+  }
+
+  endCurves(tell = true) {
+    if (!this.playing) return;
+    this.playing = null;
+    if (tell) this.engine.call('noteOff', 'curve');
+    this.show();
+  }
+
+  silence() {
+    super.silence();
+    this.endCurves();
+  }
+  left() { super.silence(); }  // keys may be let go elsewhere; curves end by themselves
+  computerKey(e, down) {
+    if (down && e.key === 'Escape') this.silence(); else super.computerKey(e, down);
+  }
+  redraw() {
+    super.redraw();
+    this.lanes.forEach((lane) => lane.draw());
+  }
+
+  // --- without the audio thread
+  render([f0, db], who = this.who) {
+    const { hop } = this.patch.values.settings, noise = Float64Array.from({ length: hop * f0.length }, (_, i) => DSP.noise(i, 0));
+    const sound = DSP.renderDecoder(this.patch.values, f0, db.map((x) => Math.min(20, x + this.knob('loudness'))), who, noise, this.knob('room'));
+    const limiter = new DSP.Limiter(this.rate);
+    return sound.map((x) => limiter.tick(x) * this.knob('volume'));
+  }
+
+  save() { this.download(`${this.patch.values.settings.instruments[this.who] || 'curves'}.wav`, encodeWav(this.render(this.frames()), this.rate)); }
+
+  sketch(n, f0) {  // a note that has settled
+    const [low, , high] = this.played.loudness_db, key = [n, f0, this.who, ...this.controls.map((k) => k.value)].join();
+    if (this.sketched !== key) {
+      const frames = Math.ceil(n * this.hopS ** -1 / this.rate) + 50, x = this.render([new Float32Array(frames).fill(f0), new Float32Array(frames).fill(low + 0.8 * (high - low))]);
+      this.sketched = key;
+      this.note = x.subarray(x.length - n);
+    }
+    return this.note;
+  }
+}
+Decoder.synth = 'decoder';
+define('ddsp-decoder', Decoder);
