@@ -16,7 +16,8 @@ def any_model(seed=0, **settings):
     "A small model of no instrument, its weights as rounded as those that go to the page."
     torch.manual_seed(seed)
     settings = {"hidden": 24, "layers": 2, "n_harmonics": 20, "bands": 17, "hop": 96, "reverb_s": 0.1, "instruments": ("a", "b"), **settings}
-    model = DDSPDecoder(**settings).half().float().eval()
+    model = DDSPDecoder(**settings).eval()
+    model.load_state_dict({name: w.half().float() for name, w in model.state_dict().items()})
     model.about["played"] = dict.fromkeys(model.instruments, {"midi": [50.0, 60.0, 70.0], "loudness_db": [-40.0, -25.0, -15.0]})
     return model
 
