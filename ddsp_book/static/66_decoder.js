@@ -14,6 +14,7 @@ function unpackWeights({ half, shapes }) {
 
 // A curve over time to draw into with the mouse, a finger or the arrow keys.
 // {label, low, high, lines: [[value, text]], read(value), pull, push: what an arrow key and a page key change}
+const GUTTER = 50;  // pixels for the scale
 class Lane {
   constructor(host, spec, onchange) {
     Object.assign(this, { host, onchange, cursor: 0, playhead: -1 }, spec);
@@ -43,7 +44,7 @@ class Lane {
 
   paintTo(e) {
     const box = this.node.getBoundingClientRect(), n = this.values.length;
-    const i = clamp(Math.round((e.clientX - box.left) / box.width * (n - 1)), 0, n - 1);
+    const i = clamp(Math.round((e.clientX - box.left - GUTTER) / (box.width - GUTTER) * (n - 1)), 0, n - 1);
     const v = this.high - (this.high - this.low) * clamp((e.clientY - box.top) / box.height, 0, 1);
     const [i0, v0] = this.last || [i, v];
     for (let j = Math.min(i, i0); j <= Math.max(i, i0); j++) {  // a fast stroke leaves no gaps
@@ -64,8 +65,8 @@ class Lane {
     e.stopPropagation();
     if (go) this.cursor = clamp(this.cursor + go, 0, n - 1);
     for (let d = -2 * step; pull && d <= 2 * step; d++) {
-      const i = this.cursor + d, share = 0.5 + 0.5 * Math.cos(Math.PI * d / (2 * step));
-      if (i >= 0 && i < n) this.values[i] = clamp(this.values[i] + (e.shiftKey ? 0.2 : 1) * pull * share, this.low, this.high);
+      const i = this.cursor + d, v = this.values[i], way = (e.shiftKey ? 0.2 : 1) * pull * (0.5 + 0.5 * Math.cos(Math.PI * d / (2 * step)));
+      if (i >= 0 && i < n) this.values[i] = clamp(v + way, Math.min(v, this.low), Math.max(v, this.high));
     }
     if (pull) this.changed(); else this.say();
   }
@@ -86,14 +87,15 @@ class Lane {
     if (!this.values) return;
     const { ink, accent, warm } = palette(this.host);
     paint(this.canvas, (g, w, height) => {
-      const { values, low, high } = this, x = (i) => i / (values.length - 1) * w, y = (v) => height * clamp((high - v) / (high - low), 0, 1);
+      const { values, low, high } = this, x = (i) => GUTTER + i / (values.length - 1) * (w - GUTTER), y = (v) => height * clamp((high - v) / (high - low), 0, 1);
       g.font = `11px ${getComputedStyle(this.host).fontFamily}`;
       g.fillStyle = ink;
+      g.textAlign = 'right';
       for (const [value, text] of this.lines) {
         g.globalAlpha = 0.14;
-        g.fillRect(0, y(value), w, 1);
+        g.fillRect(GUTTER, y(value), w - GUTTER, 1);
         g.globalAlpha = 0.76;
-        g.fillText(text, 3, y(value) - 3);
+        g.fillText(text, GUTTER - 6, clamp(y(value) + 4, 9, height - 2));
       }
       const line = (from, to, alpha) => {
         g.globalAlpha = alpha;
@@ -112,9 +114,9 @@ class Lane {
       }
       g.globalAlpha = 1;
       g.fillStyle = warm;
-      if (this.playhead >= 0) g.fillRect(this.playhead * w - 0.75, 0, 1.5, height);
+      if (this.playhead >= 0) g.fillRect(x(this.playhead) - 0.75, 0, 1.5, height);
       g.beginPath();
-      g.arc(clamp(x(this.cursor), 5, w - 5), clamp(y(values[this.cursor]), 5, height - 5), 4.5, 0, 7);
+      g.arc(Math.min(x(this.cursor), w - 5), clamp(y(values[this.cursor]), 5, height - 5), 4.5, 0, 7);
       g.fill();
     });
   }
@@ -122,47 +124,50 @@ class Lane {
 
 class Decoder extends Instrument {
   load(text) {
-    const { values } = readPatch(text, 'decoder'), [curve] = values.curves;
     this.who = 0;
     super.load(text);
-    this.patch.values.weights = unpackWeights(values);
-    delete this.patch.values.half;
+    const { values } = this.patch;
+    values.weights = unpackWeights(values);
+    delete values.half;
     this.hopS = values.settings.hop / values.fs;
-    this.chosen = curve;
+    [this.chosen] = values.curves;
   }
 
   get played() { return this.patch.values.played[this.who]; }
-  rest() { return this.patch.values.played[this.who].midi[1]; }
+  rest() { return Math.round(this.played.midi[1]); }
 
   knobs() {
     const knob = (name, label, low, high, start, text, curve) => ({ name, label, low, high, default: start, text, curve, set: (v) => this.tell(name, v) });
     return [
       knob('loudness', 'Loudness', -20, 10, 0, (v) => `${signed(v, 1)} dB`, 'linear'), knob('attack', 'Attack', 0.01, 1, 0.06, time, 'log'),
       knob('release', 'Release', 0.05, 2, 0.25, time, 'log'), knob('glide', 'Glide', 0, 0.5, 0.05, time, 'square'),
-      knob('vibrato', 'Vibrato', 0, 100, 0, (v) => `${Math.round(v)} ct`, 'square'), knob('speed', 'Speed of vibrato', 3, 9, 5.5, (v) => `${v.toFixed(1)} Hz`, 'linear'),
+      knob('vibrato', 'Vibrato', 0, 100, 0, (v) => `${Math.round(v)} ct`, 'square'),
+      { ...knob('speed', 'Its speed', 3, 9, 5.5, (v) => `${v.toFixed(1)} Hz`, 'linear'), spoken: 'Speed of the vibrato' },
       knob('room', 'Room', 0, 1, 1, percent, 'linear'),
     ];
   }
 
-  face() {
+  face() { return this.front = h('div.face'); }
+
+  furnish() {  // the face of this patch
     const { settings: { instruments }, curves } = this.patch.values, title = (name) => name.charAt(0).toUpperCase() + name.slice(1);
     this.players = new Choice({ name: 'who', label: 'Instrument', low: 0, choices: instruments.map(title), set: (i) => this.become(i) });
     this.players.node.hidden = instruments.length < 2;
-    this.scores = h('select', { 'aria-label': 'Curves', onchange: (e) => { this.chosen = curves[e.target.value]; this.begin(); } },
+    this.scores = h('select', { 'aria-label': 'Curves', onchange: (e) => this.choose(curves[e.target.value]) },
       ...curves.map(({ name }, i) => h('option', { value: i }, name)));
     this.button = h('button.play', { type: 'button', onclick: () => this.toggle() });
     this.again = h('button.toggle', { type: 'button', 'aria-label': 'Loop', title: 'Loop', onclick: () => this.loop(!this.looping) }, icon(ICON.loop));
     const heard = (i) => this.lanes[1].values[i] > this.lanes[1].low + 15, draw = () => this.redrawn();
     this.lanes = [
-      new Lane(this, { label: 'Pitch', pull: 0.25, push: 1, heard, read: (v) => `${noteName(v)} ${signed(100 * (v - Math.round(v)), 0)} cents` }, draw),
-      new Lane(this, { label: 'Loudness', pull: 1, push: 6, heard, read: (v) => `${signed(v, 0)} decibels` }, draw)];
+      new Lane(this, { label: 'Pitch curve', pull: 0.25, push: 1, heard, read: (v) => `${noteName(v)} ${signed(100 * (v - Math.round(v)), 0)} cents` }, draw),
+      new Lane(this, { label: 'Loudness curve', pull: 1, push: 6, heard, read: (v) => `${signed(v, 0)} decibels` }, draw)];
     const drawing = h('div.curves', { hidden: !curves.length }, h('div.bar', {}, this.button, this.scores, this.again), ...this.lanes.map((lane) => lane.node));
     drawing.onkeydown = (e) => {
       if (e.target.className !== 'lane' || e.key !== ' ' && e.key !== 'Enter') return;
       e.preventDefault();
       this.toggle();
     };
-    return h('div.face', {}, this.players.node, drawing);
+    this.front.replaceChildren(this.players.node, drawing);
   }
 
   tools(button) {
@@ -170,6 +175,8 @@ class Decoder extends Instrument {
   }
 
   resetFace() {
+    if (this.shown !== this.patch) this.furnish();
+    this.shown = this.patch;
     this.who = 0;
     this.players.reset(0);
     this.loop(false);
@@ -200,11 +207,18 @@ class Decoder extends Instrument {
     this.redrawn();
   }
 
+  choose(curve) {
+    const { playing } = this;
+    this.endCurves();
+    this.chosen = curve;
+    this.begin();
+    if (playing) this.start();
+  }
+
   begin() {
     if (!this.chosen) return;
     this.scores.selectedIndex = this.patch.values.curves.indexOf(this.chosen);
-    const { f0_hz: hz, loudness_db: db } = this.chosen;
-    const { who } = this;
+    const { f0_hz: hz, loudness_db: db } = this.chosen, { who } = this;
     this.who = 0;  // whose curves they are
     this.look(Float64Array.from(hz, noteOf), Float64Array.from(db));
     if (who) this.become(who); else this.redrawn();
@@ -265,7 +279,7 @@ class Decoder extends Instrument {
     if (i >= pitch.values.length) this.playing = null;
     this.button.setAttribute('aria-label', this.playing ? 'Stop the curves' : 'Play the curves');
     this.button.replaceChildren(icon(this.playing ? ICON.pause : ICON.play));
-    for (const lane of this.lanes) { lane.playhead = this.playing ? i / pitch.values.length : -1; lane.draw(); }
+    for (const lane of this.lanes) { lane.playhead = this.playing ? i : -1; lane.draw(); }
     if (!this.playing) return;
     this.midi = clamp(pitch.values[i], 0, 127);
     this.animate();
@@ -294,7 +308,12 @@ class Decoder extends Instrument {
   }
   redraw() {
     super.redraw();
-    this.lanes.forEach((lane) => lane.draw());
+    if (this.lanes) this.lanes.forEach((lane) => lane.draw());
+  }
+
+  midiMessage(status, number, value) {  // the wheel, and the pedal for expression
+    const name = (status & 0xf0) === 0xb0 && { 1: 'vibrato', 11: 'loudness' }[number], knob = name && this.controls.find((k) => k.name === name);
+    if (knob) knob.take(knob.low + (knob.high - knob.low) * value / 127); else super.midiMessage(status, number, value);
   }
 
   // --- without the audio thread
