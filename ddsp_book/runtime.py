@@ -75,27 +75,31 @@ class PartitionedConvolution:
         self.filled = 0                   # which holds this many samples so far
         self.tail = np.zeros(part)        # what the tail adds to the present block
 
-    def process(self, x):
-        "The next samples in the room; (samples,) → (samples,)."
-        wet, done = self.head.process(x), 0
-        while done < len(x):  # from one block border to the next
-            count = min(self.part - self.filled, len(x) - done)
-            here = slice(self.filled, self.filled + count)
-            self.blocks[self.part:][here] = x[done:done + count]
-            wet[done:done + count] += self.tail[here]
-            self.filled, done = self.filled + count, done + count
-            if self.filled == self.part: self._next_block()
-        return wet
+# %% ../nbs/03_runtime.ipynb #021
+def process(self, x):
+    "The next samples in the room; (samples,) → (samples,)."
+    wet, done = self.head.process(x), 0
+    while done < len(x):  # from one block border to the next
+        count = min(self.part - self.filled, len(x) - done)
+        here = slice(self.filled, self.filled + count)
+        self.blocks[self.part:][here] = x[done:done + count]
+        wet[done:done + count] += self.tail[here]
+        self.filled, done = self.filled + count, done + count
+        if self.filled == self.part: self._next_block()
+    return wet
 
-    def _next_block(self):
-        if len(self.tail_spectra):
-            self.input_spectra = np.roll(self.input_spectra, 1, axis=0)
-            self.input_spectra[0] = np.fft.rfft(self.blocks)
-            products = self.input_spectra * self.tail_spectra
-            self.tail = np.fft.irfft(products.sum(0))[self.part:]
-        self.blocks[:self.part], self.filled = self.blocks[self.part:], 0
+def _next_block(self):
+    if len(self.tail_spectra):
+        self.input_spectra = np.roll(self.input_spectra, 1, axis=0)
+        self.input_spectra[0] = np.fft.rfft(self.blocks)
+        products = self.input_spectra * self.tail_spectra
+        self.tail = np.fft.irfft(products.sum(0))[self.part:]
+    self.blocks[:self.part], self.filled = self.blocks[self.part:], 0
 
-# %% ../nbs/03_runtime.ipynb #022
+PartitionedConvolution.process = process
+PartitionedConvolution._next_block = _next_block
+
+# %% ../nbs/03_runtime.ipynb #024
 class Gate:
     """Opens and closes along straight lines.
     State: how far it is open, and where it is going."""
@@ -114,7 +118,7 @@ class Gate:
         self.level = levels[-1]
         return levels[:-1]
 
-# %% ../nbs/03_runtime.ipynb #024
+# %% ../nbs/03_runtime.ipynb #026
 class Runtime:
     """Plays a hybrid patch block by block. One voice.
     `note_on`, `note_off`, and `process` for the next samples."""
@@ -135,30 +139,36 @@ class Runtime:
         self.count = 0
         self.fir = FIR(self.values["noise_fir"]) if self.values["M_noise"] else None
 
-    def note_on(self, f0_hz=None):
-        """Start a note, at the pitch of the patch unless `f0_hz` says another.
-        Legato while one is sounding."""
-        if f0_hz is not None:
-            self.f0_hz = float(expect("f0_hz", f0_hz, "()", positive=True))
-        if self.gate.level == 0: self._start()
-        self.gate.open = True
+# %% ../nbs/03_runtime.ipynb #028
+def note_on(self, f0_hz=None):
+    """Start a note, at the pitch of the patch unless `f0_hz` says another.
+    Legato while one is sounding."""
+    if f0_hz is not None:
+        self.f0_hz = float(expect("f0_hz", f0_hz, "()", positive=True))
+    if self.gate.level == 0: self._start()
+    self.gate.open = True
 
-    def note_off(self):
-        "Let go: the gate closes, the room rings on."
-        self.gate.open = False
+def note_off(self):
+    "Let go: the gate closes, the room rings on."
+    self.gate.open = False
 
-    def process(
-        self,
-        n_samples,   # how many come next
-        f0_hz=None,  # their pitch, one number or (n_samples,), Hz; None: the note's
-        gain=1.0,    # their loudness, one number or (n_samples,), linear
-    ):               # (n_samples,)
-        "The next samples of the sound."
-        f0_hz = self.f0_hz if f0_hz is None else f0_hz
-        dry = self.voice.process(expect_curve("f0_hz", f0_hz, n_samples, positive=True))
-        if self.fir:
-            noise = white_noise(n_samples, self.values["noise_seed"], self.count)
-            dry = dry + self.fir.process(noise)
-        self.count += n_samples
-        dry = self.gate.process(n_samples) * expect_curve("gain", gain, n_samples) * dry
-        return self.room.process(dry) if self.room else dry
+Runtime.note_on, Runtime.note_off = note_on, note_off
+
+# %% ../nbs/03_runtime.ipynb #030
+def process(
+    self,
+    n_samples,   # how many come next
+    f0_hz=None,  # their pitch, one number or (n_samples,), Hz; None: the note's
+    gain=1.0,    # their loudness, one number or (n_samples,), linear
+):               # (n_samples,)
+    "The next samples of the sound."
+    f0_hz = self.f0_hz if f0_hz is None else f0_hz
+    dry = self.voice.process(expect_curve("f0_hz", f0_hz, n_samples, positive=True))
+    if self.fir:
+        noise = white_noise(n_samples, self.values["noise_seed"], self.count)
+        dry = dry + self.fir.process(noise)
+    self.count += n_samples
+    dry = self.gate.process(n_samples) * expect_curve("gain", gain, n_samples) * dry
+    return self.room.process(dry) if self.room else dry
+
+Runtime.process = process

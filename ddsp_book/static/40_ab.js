@@ -38,7 +38,7 @@ define('ddsp-ab', class extends Deck {
     this.choices.forEach((button, i) => {
       const letter = this.blind ? String(i + 1) : 'ABCDEFGHI'[i];
       const name = this.blind ? `Sound ${i + 1}` : this.tracks[i].name;
-      button.replaceChildren(h('b', {}, letter), ` ${name}`);
+      button.replaceChildren(h('b', {}, letter), name === letter ? '' : ` ${name}`);
     });
   }
 

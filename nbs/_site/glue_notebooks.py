@@ -85,9 +85,9 @@ def rewrite(nb):
         if "solution" in found:
             tags.append("hide-cell")
             meta["mystnb"] = {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
-        if "export" in found and module:
+        if found.keys() & {"export", "exporti"} and module:
             tags.append("export")
-            meta["ddsp_exports"] = [module, first_public(body)]
+            meta["ddsp_exports"] = [module, first_public(body) if "export" in found else ""]  # exporti: methods, which the reference lists with their class
     # jupyter-cache keys on the code and the kernelspec only, so the hash of everything else rides there.
     nb["metadata"]["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python", "depends_on": dependencies(nb)}
     return nb

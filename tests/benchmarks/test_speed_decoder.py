@@ -2,9 +2,10 @@
 The source of the lightweight model took 2.2 s for such a step (an epoch of one clip)."""
 import pytest
 import torch
-from ddsp_book.decoder import DDSPDecoder, DDSPModel, Live
+from ddsp_book.decoder import DDSPDecoder, DDSPModel
 from ddsp_book.harmonic import upsample
 from ddsp_book.spectral import MultiScaleSpectralLoss
+from ddsp_book.transfer import Live
 
 RATE, HOP, FRAMES = 16000, 64, 1000
 G = torch.Generator().manual_seed(0)
