@@ -157,9 +157,9 @@ def test_rising_and_falling_there_is_no_click(sound):
     "No step that the sound itself does not have: on, other instruments, off."
     calls = {0: [["noteOn", "a", 330, 0.8]], 100: [["set", "who", 1]], 150: [["set", "who", 3]], 200: [["set", "room", 0]], 250: [["noteOff", "a"]]}
     x = live(sound, "four", calls, 400)
-    bend = np.abs(np.diff(x, 2))
-    held = max(bend[128 * 40:128 * 100].max(), bend[128 * 180:128 * 250].max())
-    assert bend.max() < 1.5 * held
+    bends = np.abs(np.diff(x, 2))[:399 * 128].reshape(399, 128).max(1)
+    for now in calls: assert bends[now:now + 3].max() < 1.2 * max(bends[max(0, now - 20):now].max(initial=0), bends[now + 3:now + 30].max()), now
+    assert np.all(np.diff(bends[254:300:5]) <= 0)
 
 @pytest.mark.parametrize("id", MODELS)
 def test_nothing_but_numbers_within_full_scale_whatever_is_drawn(sound, id):
