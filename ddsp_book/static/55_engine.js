@@ -1,9 +1,10 @@
 // Runs a synth of makeDSP() live: in the audio thread where the browser allows it, else in this one.
 
-// The audio thread's whole program is makeDSP's own text and this processor. `events` (sample, method,
+// The audio thread's whole program is the text of makeDSP and makeDecoder, and this processor. `events` (sample, method,
 // arguments) are for offline rendering, where messages would come too late.
 const workletText = () => `
   const DSP = (${makeDSP})();
+  Object.assign(DSP, (${makeDecoder})(DSP));
   registerProcessor('ddsp-synth', class extends AudioWorkletProcessor {
     constructor({ processorOptions: { synth, patch, events = [] } }) {
       super();

@@ -53,6 +53,11 @@ const PATCH_CHECKS = {
     number(v, 'f_mod', 0.1, 10000);
     number(v, 'I', 0, 25);
   },
+  decoder({ values: v }, number, list) {
+    number(v, 'fs', 8000, 96000);
+    number(v.settings, 'hop', 1, v.fs);
+    for (const curve of v.curves) for (const name of ['f0_hz', 'loudness_db']) list(curve, name, -200, v.fs / 2, 1e5, curve.f0_hz.length);
+  },
   fm6: asThePanelSays,
   subtractive: asThePanelSays,
 };

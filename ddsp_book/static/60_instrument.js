@@ -44,15 +44,19 @@ class Instrument extends Widget {
         h('button.octave', { type: 'button', 'aria-label': 'Octave down', title: 'Octave down (Z)', onclick: () => this.piano.shift(-1) }, '‹'),
         this.piano.node,
         h('button.octave', { type: 'button', 'aria-label': 'Octave up', title: 'Octave up (X)', onclick: () => this.piano.shift(1) }, '›')),
-      h('div.footer', {}, this.caption(), h('span.tools', {}, this.performButton,
-        button('Reset', () => this.reset()),
-        button('Open patch', () => this.file.click()),
-        button('Save patch', () => this.download(`${this.fileName()}.json`, new Blob([this.patchText()], { type: 'application/json' }))),
-        button('Save note as WAV', () => this.download(`${this.fileName()}_${noteName(this.midi).replace('♯', 's')}.wav`, encodeWav(this.renderNote(), this.rate))),
+      h('div.footer', {}, this.caption(), h('span.tools', {}, ...this.tools(button),
         navigator.requestMIDIAccess ? button('MIDI', () => this.connectMidi()) : null), this.file));
     root.append(this.panel);
     this.reset();
     new ResizeObserver(() => this.draw()).observe(this.scopes.node);
+  }
+
+  tools(button) {
+    return [this.performButton,
+      button('Reset', () => this.reset()),
+      button('Open patch', () => this.file.click()),
+      button('Save patch', () => this.download(`${this.fileName()}.json`, new Blob([this.patchText()], { type: 'application/json' }))),
+      button('Save note as WAV', () => this.download(`${this.fileName()}_${noteName(this.midi).replace('♯', 's')}.wav`, encodeWav(this.renderNote(), this.rate)))];
   }
 
   get rate() { return this.patch.values.fs || 48000; }

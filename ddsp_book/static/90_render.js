@@ -8,4 +8,4 @@ function render({ model, el }) {
 }
 
 // Notebooks load this once per widget; the first copy registers the elements, so it stays the one in use.
-globalThis.ddsp ??= { makeDSP, synthNode, output, encodeWav, readPatch, CURVES, sidebands, parseAnswer, byChance, Taste, spreadOut, render };
+globalThis.ddsp ??= { DSP, makeDSP, synthNode, output, encodeWav, readPatch, CURVES, sidebands, parseAnswer, byChance, Taste, spreadOut, render };
