@@ -200,7 +200,8 @@ def test_shipped_instruments_play_a_note_they_have_not_learned(name, note):
     held_out = Recordings([(note, torch.tensor(example(note)[0][:3 * RATE]).float(), name)], RATE, model.hop)
     torch.manual_seed(0)
     loss, (audio,) = evaluate(model, held_out)
-    assert loss < 0.6 * evaluate(DDSPDecoder.small(), held_out)[0]
+    assert loss < 0.75 * evaluate(DDSPDecoder.small(), held_out)[0]
     found, item = FeatureExtractor(RATE, RATE / model.hop)(audio), held_out[0]
     sounding = item["confidence"] > 0.8
     assert (1200 * (found["f0_hz"] / item["f0_hz"]).log2())[sounding].abs().median() < 15
+    assert (found["loudness_db"] - item["loudness_db"])[sounding].abs().mean() < 3
