@@ -180,7 +180,7 @@ def _go_on(model, adam, recordings, how, path):
     adam.load_state_dict(state["optimizer"])
     return state["log"]
 
-# %% ../nbs/27_training.ipynb #037
+# %% ../nbs/27_training.ipynb #038
 def _train_options():
     parser = argparse.ArgumentParser("ddsp-train", description=(
         "Learn an instrument from recordings. Ctrl-C stops it; run again, it goes on. "
@@ -202,7 +202,7 @@ def _train_options():
     add("--fresh", action="store_true", help="begin anew, checkpoint or not")
     return parser
 
-# %% ../nbs/27_training.ipynb #038
+# %% ../nbs/27_training.ipynb #039
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -222,7 +222,7 @@ def _first(): return int(os.environ.get("RANK", 0)) == 0
 def _say(text):
     if _first(): print(f"ddsp-train: {text}", file=sys.stderr)
 
-# %% ../nbs/27_training.ipynb #039
+# %% ../nbs/27_training.ipynb #040
 def _train(options):
     "Read, learn, and write what `ddsp-train` writes."
     out = os.path.splitext(options.out)[0]
@@ -254,7 +254,7 @@ def _expect_training(how):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
-# %% ../nbs/27_training.ipynb #040
+# %% ../nbs/27_training.ipynb #041
 @torch.no_grad()
 def listen(stem, item, model, log):
     "At a checkpoint: the log, its picture, and what the model makes of a recording."
