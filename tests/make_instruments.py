@@ -32,15 +32,18 @@ PLANS = {**{name: ((name,), "small", {}, HOW, True) for name in ("violin", "flut
          "violin_without_room": (("violin",), "small", {"reverb_s": 0.0}, HOW, False),
          "violin_free_room": (("violin",), "small", {"room_gain": 1e9}, HOW, False),  # one that may become anything
          "violin_without_lift": (("violin",), "small", {"follows": False}, HOW, False),
+         "violin_two_notes": (("violin",), "small", {}, HOW, False),
+         "violin_four_notes": (("violin",), "small", {}, HOW, False),
          "violin_lightweight": (("violin",), "lightweight", {}, HOW, False),
          "violin_paper": (("violin",), "paper", {}, HOW, False)}
+ONLY = {"violin_two_notes": ("G3", "C5"), "violin_four_notes": ("G3", "E4", "C5", "A5")}  # where it is not all notes that are learned
 
 
-def recordings(folder, instruments, hop, held_out):
+def recordings(folder, instruments, hop, held_out, only=None):
     sounds = []
     for path in sorted(Path(folder).glob("*.flac")):
         who, note = path.stem.split("_")[:2]
-        if who in instruments and "phrase" not in note and (note in HELD_OUT[who]) == held_out:
+        if who in instruments and "phrase" not in note and (note in HELD_OUT[who]) == held_out and (held_out or not only or note in only):
             sounds.append((path.stem, read_sound(path, 600.0).audio, who))
     return Recordings(sounds, hop=hop)
 
@@ -58,6 +61,15 @@ def quality(model, held_out):
     return {"loss": round(loss, 3), "f0_cents": round(torch.cat(cents).median().item(), 2), "loudness_db": round(torch.cat(level_db).mean().item(), 2)}
 
 
+@torch.no_grad()
+def room_db(model, sounds):
+    "What its room adds to the level of notes, on the average."
+    if not model.reverb: return 0.0
+    def level_db(audio): return 10 * audio.square().mean().log10()
+    dry = [sum(model.parts(item).values()) for item in sounds]
+    return round(float(np.mean([level_db(model.room(each)) - level_db(each) for each in dry])), 2)
+
+
 def make(folder, name, work):
     who, kind, settings, how, shipped = PLANS[name]
     torch.manual_seed(0)
@@ -65,7 +77,7 @@ def make(folder, name, work):
     held_out = recordings(folder, who, model.hop, True)
     untrained = quality(model, held_out)
     path, began = Path(work) / f"{name}.pt", time.process_time()
-    learn_from = recordings(folder, who, model.hop, False)
+    learn_from = recordings(folder, who, model.hop, False, ONLY.get(name))
     def note(model, log): print(name, log[-1], f"{time.process_time() - began:.0f} s", flush=True)
     log = train(model, learn_from, how, path, held_out, False, note)  # the last model counts, not the best: the held-out notes choose nothing
     seconds = time.process_time() - began
@@ -76,7 +88,8 @@ def make(folder, name, work):
         save_model(DATA / "weights" / f"{name}.pt", model, half=True)
         model = load_model(DATA / "weights" / f"{name}.pt")
     add("instruments.csv", {"name": name, "model": kind, "parameters": sum(p.numel() for p in model.parameters()), "steps": how.steps, "cpu_s": round(seconds),
-                            **{f"untrained_{k}": v for k, v in untrained.items()}, **quality(model, held_out)}, ("name",))
+                            **{f"untrained_{k}": v for k, v in untrained.items()}, **quality(model, held_out),
+                            "room_learned_db": room_db(model, learn_from), "room_held_out_db": room_db(model, held_out)}, ("name",))
     for row in log: add("instruments_log.csv", {"name": name, **{k: round(v, 4) for k, v in row.items()}}, ("name", "step"))
 
 
