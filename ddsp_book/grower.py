@@ -84,7 +84,8 @@ def spans(score, sample_rate):
     found, at = [], 0
     for stage in score:
         for name, least, value, most in (
-                ("seconds", 0.01, stage.seconds, 60), ("silence_s", 0, stage.silence_s, 60),
+                ("seconds", 0.01, stage.seconds, 60),
+                ("silence_s", 0, stage.silence_s, 60),
                 ("release_s", 0.001, stage.release_s, 0.99 * stage.seconds)):
             if not least <= value <= most: raise ValueError(
                 f"{name}: expected {least}…{most:g} s, got {value}")
@@ -126,10 +127,9 @@ def draw_score(axes, score, audio, sample_rate):
     "On two axes: what is switched on, and the spectrogram of what sounds."
     above, below = axes
     for stage, (at, length) in zip(score, spans(score, sample_rate)):
-        rows = [(k - 0.4, BLUE) for k in stage.harmonics] + [(-0.8, GREEN)] * stage.noise
-        for low, color in rows:
-            above.broken_barh([(at / sample_rate, length / sample_rate)], (low, 0.8),
-                              color=color, linewidth=0)
+        span = [(at / sample_rate, length / sample_rate)]
+        for k in stage.harmonics: above.broken_barh(span, (k - 0.4, 0.8), color=BLUE)
+        if stage.noise: above.broken_barh(span, (-0.8, 0.8), color=GREEN)
     above.set(ylabel="harmonic (green: noise)")
     level = amp_to_db(stft(np.asarray(audio, float), 2048))
     below.imshow(level.T, origin="lower", aspect="auto", cmap="magma",
@@ -137,7 +137,7 @@ def draw_score(axes, score, audio, sample_rate):
                  vmin=level.max() - 80, vmax=level.max())
     below.set(xlabel="time / s", ylabel="frequency / kHz")
 
-# %% ../nbs/30_grower.ipynb #040
+# %% ../nbs/30_grower.ipynb #043
 def _grow_options():
     parser = argparse.ArgumentParser("ddsp-grow", description=(
         "A note of a learned instrument grows, harmonic by harmonic. "
@@ -173,7 +173,7 @@ def _more_options(parser):
     add("--out", metavar="FILE.wav", help="else beside the model: MODEL_grown.wav")
     return parser
 
-# %% ../nbs/30_grower.ipynb #041
+# %% ../nbs/30_grower.ipynb #044
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -195,7 +195,7 @@ def _model(name):
     is_file = os.path.exists(name) or os.path.splitext(name)[1] or os.path.dirname(name)
     return load_model(name) if is_file else instrument_model(name)
 
-# %% ../nbs/30_grower.ipynb #042
+# %% ../nbs/30_grower.ipynb #045
 def _grow(options):
     "Grow a note, and write what `ddsp-grow` writes."
     model, out = _model(options.model), options.out
@@ -223,7 +223,7 @@ def _draw(score, audio, sample_rate, path):
     draw_score(drawing.subplots(2, sharex=True), score, audio, sample_rate)
     drawing.savefig(path, dpi=120)
 
-# %% ../nbs/30_grower.ipynb #043
+# %% ../nbs/30_grower.ipynb #046
 def _strategy(options):
     name = options.strategy
     if name == "linear": return partial(linear, stages=options.stages)
@@ -238,7 +238,7 @@ def _pitch(note):
     try: return float(note)
     except ValueError: return note_to_hz(note)
 
-# %% ../nbs/30_grower.ipynb #044
+# %% ../nbs/30_grower.ipynb #047
 UNKNOWN = {"midi": [57, 69, 81], "loudness_db": [-30.0, -20.0, -10.0]}  # a guess
 
 def _note(options, model):

@@ -81,7 +81,8 @@ def heard(
     if (features["confidence"] >= 0.5).float().mean() < 0.1:
         raise ValueError("audio: expected a note, heard no pitch in it")
     if fit:
-        played = model.about["played"][model.instruments[number]]
+        played = model.about.get("played", {}).get(model.instruments[number])
+        if not played: raise ValueError("fit: this model has not kept what it played")
         features["f0_hz"], features["loudness_db"] = aligned(features, played)
     return {**features, "instrument": torch.tensor([number])}
 
@@ -117,14 +118,15 @@ def numbers_of(
     n,          # how many there are
 ):              # sorted
     "Which harmonics are meant. `ValueError` for those that there are not."
-    try: found = sorted(set(harmonics if np.ndim(harmonics) else
-                            range(1, harmonics + 1) if harmonics >= 0 else [0]))
-    except TypeError: found = [None]
+    try: found = sorted(harmonics)
+    except TypeError:
+        try: found = range(1, harmonics + 1) if harmonics >= 0 else [0]
+        except TypeError: found = [None]
     whole = all(isinstance(k, (int, np.integer)) for k in found)
     if not whole or found and not 1 <= found[0] <= found[-1] <= n:
         raise ValueError(f"harmonics: expected a count up to {n}, or numbers from 1 "
                          f"to {n}, got {harmonics!r:.60}")
-    return tuple(map(int, found))
+    return tuple(dict.fromkeys(map(int, found)))
 
 # %% ../nbs/29_partials.ipynb #032
 def switched(
