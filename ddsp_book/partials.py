@@ -96,6 +96,8 @@ def held(
     "A note from its pitch and its loudness."
     if isinstance(model, DDSPModel) or model.settings["z"]:
         raise ValueError("audio: this model hears MFCC, so it needs a recording")
+    if not 0 < seconds <= 600:
+        raise ValueError(f"seconds: expected above 0 and at most 600, got {seconds}")
     f0_hz = expect_tensor("f0_hz", f0_hz, "() or (frames,)", positive=True)
     loudness_db = expect_tensor("loudness_db", loudness_db, "() or (frames,)")
     frames = next((len(curve) for curve in (f0_hz, loudness_db) if curve.ndim),
