@@ -136,7 +136,7 @@ def draw_score(axes, score, audio, sample_rate):
                  vmin=level.max() - 80, vmax=level.max())
     below.set(xlabel="time / s", ylabel="frequency / kHz")
 
-# %% ../nbs/30_grower.ipynb #043
+# %% ../nbs/30_grower.ipynb #045
 def _grow_options():
     parser = argparse.ArgumentParser("ddsp-grow", description=(
         "A note of a learned instrument grows, harmonic by harmonic. "
@@ -170,7 +170,7 @@ def _more_options(add, either):
     add("--seed", type=int, default=0, help="of the noise (0)")
     add("--out", metavar="FILE.wav", help="else beside the model: MODEL_grown.wav")
 
-# %% ../nbs/30_grower.ipynb #044
+# %% ../nbs/30_grower.ipynb #046
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -187,7 +187,7 @@ def main(
 
 def _say(text): print(f"ddsp-grow: {text}", file=sys.stderr)
 
-# %% ../nbs/30_grower.ipynb #045
+# %% ../nbs/30_grower.ipynb #047
 def _grow(options):
     "Grow a note, and write what `ddsp-grow` writes."
     name = options.model
@@ -208,7 +208,7 @@ def _grow(options):
     _say(f"{', '.join(counts)} harmonics: {out!r}, {picture!r}")
     return 0
 
-# %% ../nbs/30_grower.ipynb #046
+# %% ../nbs/30_grower.ipynb #048
 def _strategy(options):
     name = options.strategy
     if name == "linear": return partial(linear, stages=options.stages)
@@ -228,7 +228,7 @@ def _out(options):
         raise ValueError(f"--out: {out!r} is the recording")
     return out
 
-# %% ../nbs/30_grower.ipynb #047
+# %% ../nbs/30_grower.ipynb #049
 def _note(options, model):
     "The features that were asked for."
     if options.audio:

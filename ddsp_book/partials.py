@@ -134,7 +134,7 @@ def numbers_of(
 def switched(
     sheet,
     harmonics,          # numbers of those that are on, from 1; or how many, from below
-    renormalize=False,  # True: these are together as loud as all were
+    renormalize=False,  # True: they get what the others had, too
 ):                      # Sheet; shares end with the highest that is on
     "Only these harmonics. The others are not synthesized."
     shares = sheet.shares
