@@ -169,9 +169,9 @@ def frozen(
     "The second half of a note, held still, as a patch: it plays in the page."
     def still(x): return x[0, x.shape[1] // 2:].mean(0)
     levels = still(sheet.gains[0] * sheet.amplitude[..., None] * sheet.shares)
-    lists = {"harmonic_amps": levels[:int(levels.nonzero().max()) + 1],
-             "noise_fir": [], "reverb_ir": []}
-    if model.hiss is not None:
+    last = max(levels.nonzero().flatten().tolist(), default=-1)
+    lists = {"harmonic_amps": levels[:last + 1], "noise_fir": [], "reverb_ir": []}
+    if sheet.bands.shape[-1]:
         fir = torch.fft.irfft(still(sheet.gains[1] * sheet.bands) @ model.hiss.shapes)
         lists["noise_fir"] = fir.roll(len(fir) // 2)
     if model.reverb: lists["reverb_ir"] = model.reverb.impulse_response()[:taps]

@@ -194,6 +194,13 @@ def test_a_frozen_note_plays_as_the_model_does(settings, tmp_path):
     assert 20 * np.log10(hiss.std() / theirs.std()) == pytest.approx(0, abs=0.5)
 
 
+def test_frozen_silence_is_a_patch():
+    model = tiny()
+    silent = switched(sheet_of(model, random_features(1, 10)), 0)
+    values = frozen(model, silent._replace(bands=silent.bands[..., :0]), "Silence", "test")["values"]
+    assert values["harmonic_amps"] == values["noise_fir"] == [] and values["K_harm"] == values["M_noise"] == 0
+
+
 def test_a_shipped_instrument_in_the_page():
     model = instrument_model("violin")
     patch = frozen(model, sheet_of(model, held(model, 196.0, -15.0)), "Violin", "test", 500)
