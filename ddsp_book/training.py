@@ -59,7 +59,7 @@ def _on(model, item):
     device = next(model.parameters()).device
     return {name: x.to(device) for name, x in item.items()}
 
-# %% ../nbs/27_training.ipynb #014
+# %% ../nbs/27_training.ipynb #017
 class Training(NamedTuple):
     "How to train."
     steps: int = 3000         # in all
@@ -73,7 +73,7 @@ class Training(NamedTuple):
     every: int = 250          # steps from checkpoint to checkpoint
     seed: int = 0
 
-# %% ../nbs/27_training.ipynb #016
+# %% ../nbs/27_training.ipynb #019
 def _batch(recordings, how, step, rank, of, device):
     "What one process learns from in a step; all draw the same, and take their share."
     generator = torch.Generator().manual_seed(how.seed * 2**32 + step)
@@ -97,7 +97,7 @@ def _step(fabric, runner, adam, loss, batch, how, step):
     adam.zero_grad()
     return fabric.all_reduce(value.detach()).item()
 
-# %% ../nbs/27_training.ipynb #018
+# %% ../nbs/27_training.ipynb #021
 def train(
     model, recordings,
     how=Training(),
@@ -130,7 +130,7 @@ def train(
         fabric.barrier()
     return log
 
-# %% ../nbs/27_training.ipynb #019
+# %% ../nbs/27_training.ipynb #022
 def _row(model, step, recent, held_out):
     row = {"step": step, "loss": float(np.mean(recent))}
     if held_out: row["held_out"] = evaluate(model, held_out)[0]
@@ -151,7 +151,7 @@ def _fabric():
     fabric.launch()
     return fabric
 
-# %% ../nbs/27_training.ipynb #021
+# %% ../nbs/27_training.ipynb #024
 CHECKPOINT = {"format": "ddsp_book training", "version": 1}
 def _checkpoint(path): return os.path.splitext(path)[0] + ".checkpoint.pt"
 
@@ -180,7 +180,7 @@ def _go_on(model, adam, recordings, how, path):
     adam.load_state_dict(state["optimizer"])
     return state["log"]
 
-# %% ../nbs/27_training.ipynb #038
+# %% ../nbs/27_training.ipynb #041
 def _train_options():
     parser = argparse.ArgumentParser("ddsp-train", description=(
         "Learn an instrument from recordings. Ctrl-C stops it; run again, it goes on. "
@@ -202,7 +202,7 @@ def _train_options():
     add("--fresh", action="store_true", help="begin anew, checkpoint or not")
     return parser
 
-# %% ../nbs/27_training.ipynb #039
+# %% ../nbs/27_training.ipynb #042
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -222,7 +222,7 @@ def _first(): return int(os.environ.get("RANK", 0)) == 0
 def _say(text):
     if _first(): print(f"ddsp-train: {text}", file=sys.stderr)
 
-# %% ../nbs/27_training.ipynb #040
+# %% ../nbs/27_training.ipynb #043
 def _train(options):
     "Read, learn, and write what `ddsp-train` writes."
     out = os.path.splitext(options.out)[0]
@@ -254,7 +254,7 @@ def _expect_training(how):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {value}")
 
-# %% ../nbs/27_training.ipynb #041
+# %% ../nbs/27_training.ipynb #044
 @torch.no_grad()
 def listen(stem, item, model, log):
     "At a checkpoint: the log, its picture, and what the model makes of a recording."

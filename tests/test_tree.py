@@ -56,7 +56,7 @@ def test_chapter_imports_only_from_above(path):
 ORDER = ["page", "audio", "hybrid", "runtime", "fm", "spectral", "knobs", "envelope", "algorithms", "kernel", "fm6",
          "oscillators", "filters", "subtractive", "machine", "listening", "matching", "folders", "command", "morphing",
          "adaptive", "worlds", "preference", "features", "harmonic", "decoder", "recordings", "training",
-         "transfer", "grower"]
+         "transfer", "partials", "grower"]
 
 
 def test_order_of_chapters(): assert [module_of(notebook(p)).split(".")[1] for p in chapters()] == ORDER
