@@ -61,10 +61,14 @@ def expect_curve(
 STATIC = files("ddsp_book") / "static"
 
 def page_script():
-    "The JavaScript of all players and synths: the files in `static/`, joined in order."
-    css = (STATIC / "ddsp.css").read_text("utf-8")
+    """The JavaScript of all players and synths: the files in `static/`, joined in order,
+    without comments and indentation, which are a sixth of it."""
+    def lines(path):
+        stripped = (line.strip() for line in path.read_text("utf-8").splitlines())
+        return [line for line in stripped if line and not line.startswith("//")]
+    css = "\n".join(lines(STATIC / "ddsp.css"))
     scripts = [path for path in STATIC.iterdir() if path.name.endswith(".js")]
-    sources = [path.read_text("utf-8") for path in sorted(scripts, key=str)]
+    sources = [line for path in sorted(scripts, key=str) for line in lines(path)]
     return "\n".join([f"const DDSP_CSS = {json.dumps(css)};", *sources])
 
 @lru_cache

@@ -1,6 +1,6 @@
 """A page of widgets in a real browser: what the tests of the players and of the synths share.
 
-The page is built as the site builds it: all of `ddsp_book/static/*.js` in one classic script.
+With the script that the site ships: all of `ddsp_book/static/*.js` as one.
 """
 import base64, functools, http.server, io, json, os, shutil, threading, time
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from glue import widgets_script  # conftest.py has put nbs/_site on the path
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 NEEDS_BROWSER = [
@@ -17,11 +18,6 @@ NEEDS_BROWSER = [
 STATIC = Path(__file__).resolve().parent.parent / "ddsp_book" / "static"
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required --window-size=900,1000""".split()
-
-def make_script():
-    css = json.dumps((STATIC / "ddsp.css").read_text())
-    files = [path.read_text() for path in sorted(STATIC.glob("*.js"))]
-    return "\n".join(["(() => {", f"const DDSP_CSS = {css};", *files, "})();"])
 
 def make_html(body): return f'<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Widgets</title><script src="ddsp.js"></script><body>{body}'
 
@@ -63,7 +59,7 @@ class Page:
 def served(root, body):
     "The addresses, by http and as a file, of a page with `body`."
     (root / "index.html").write_text(make_html(body), encoding="utf-8")
-    (root / "ddsp.js").write_text(make_script(), encoding="utf-8")
+    (root / "ddsp.js").write_text(widgets_script(), encoding="utf-8")
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args): pass
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))

@@ -1,5 +1,5 @@
 """What the site adds to Jupyter Book: the theme, the settings, the widgets' script. Loaded through `_config.yml`."""
-import configparser, hashlib, json, re
+import configparser, hashlib, re
 from pathlib import Path
 
 import glue_maths, glue_notebooks, glue_reference
@@ -34,9 +34,8 @@ def run_links(conf, notebook):
 
 def widgets_script():
     "All of ddsp_book/static as one classic script: modules do not load when a page is opened from disk."
-    css = "".join(p.read_text("utf-8") for p in sorted(WIDGETS.glob("*.css")))
-    parts = [f"const DDSP_CSS = {json.dumps(css)};"] + [p.read_text("utf-8") for p in sorted(WIDGETS.glob("*.js"))]
-    return '(() => {\n"use strict";\n' + "\n".join(parts) + "\n})();\n"
+    from ddsp_book.page import page_script
+    return '(() => {\n"use strict";\n' + page_script() + "\n})();\n"
 
 
 def configure(app, config):
