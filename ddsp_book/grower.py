@@ -170,7 +170,7 @@ def _more_options(add, either):
     add("--seed", type=int, default=0, help="of the noise (0)")
     add("--out", metavar="FILE.wav", help="else beside the model: MODEL_grown.wav")
 
-# %% ../nbs/30_grower.ipynb #046
+# %% ../nbs/30_grower.ipynb #047
 def main(
     arguments=None,  # instead of the command line
 ):                   # exit code: 0, 1 for errors, 130 if it was interrupted
@@ -187,7 +187,7 @@ def main(
 
 def _say(text): print(f"ddsp-grow: {text}", file=sys.stderr)
 
-# %% ../nbs/30_grower.ipynb #047
+# %% ../nbs/30_grower.ipynb #049
 def _grow(options):
     "Grow a note, and write what `ddsp-grow` writes."
     name = options.model
@@ -208,7 +208,7 @@ def _grow(options):
     _say(f"{', '.join(counts)} harmonics: {out!r}, {picture!r}")
     return 0
 
-# %% ../nbs/30_grower.ipynb #048
+# %% ../nbs/30_grower.ipynb #051
 def _strategy(options):
     name = options.strategy
     if name == "linear": return partial(linear, stages=options.stages)
@@ -228,7 +228,7 @@ def _out(options):
         raise ValueError(f"--out: {out!r} is the recording")
     return out
 
-# %% ../nbs/30_grower.ipynb #049
+# %% ../nbs/30_grower.ipynb #052
 def _note(options, model):
     "The features that were asked for."
     if options.audio:

@@ -65,7 +65,7 @@ def play_sheet(
 BREATH_S = 0.1  # of silence before a note
 
 def breath_of(model):
-    "The same in frames."
+    "The breath before a note, `BREATH_S`, in frames of `model`."
     return round(BREATH_S * model.sample_rate / model.hop)
 
 def heard(
