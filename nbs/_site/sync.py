@@ -16,7 +16,7 @@ def short(outputs):
     printed = "".join("".join(o["text"]) for o in outputs if o["output_type"] == "stream" and o["name"] == "stdout")
     kept = [{"name": "stdout", "output_type": "stream", "text": printed.splitlines(keepends=True)}] if printed else []
     for o in outputs:
-        if "text/plain" in o.get("data", {}):
+        if "text/plain" in o.get("data", {}) and not any("widget" in kind for kind in o["data"]):  # a progress bar is no result
             result = {"data": {"text/plain": o["data"]["text/plain"]}, "metadata": {}, "output_type": o["output_type"]}
             kept.append({**result, "execution_count": None} if o["output_type"] == "execute_result" else result)
     return kept
@@ -47,6 +47,7 @@ def tidy(path):
         if cell["cell_type"] == "code": cell.update(outputs=short(cell["outputs"]), execution_count=None)
     fill_exercises([c for c in cells if c["cell_type"] == "code"])
     nb["cells"] = cells
+    nb["metadata"].pop("widgets", None)
     nb["metadata"]["kernelspec"] = {"display_name": "python3", "language": "python", "name": "python3"}
     clean_nb(nb, conf.clear_all, conf.allowed_metadata_keys.split(), conf.allowed_cell_metadata_keys.split(), conf.clean_ids)
     path.write_text(json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False) + "\n", "utf-8")
