@@ -7,7 +7,6 @@ __all__ = ['aligned', 'transfer', 'Live', 'playable']
 """Playing one instrument as another: melodies moved to where an instrument is at home,
 and a decoder that plays live, block by block, here and in the page."""
 import base64
-import numpy as np
 import scipy.fft
 import torch
 from .audio import resample

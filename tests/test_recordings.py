@@ -1,5 +1,5 @@
 "Recordings: windows are what was played, short sounds and noise, files and folders, NSynth's layout."
-import json, math
+import json
 
 import pytest
 import soundfile

@@ -6,7 +6,7 @@ import torch
 from ddsp_book.decoder import DDSPDecoder, instrument_model
 from ddsp_book.page import instrument
 from ddsp_book.transfer import playable
-from widget_page import NEEDS_BROWSER, PACKED, browser, served, unpacked, visit, watched
+from widget_page import NEEDS_BROWSER, PACKED, browser, page, served, sound, unpacked, visit
 
 pytestmark = NEEDS_BROWSER
 FS = 16000
@@ -55,15 +55,6 @@ def site(tmp_path_factory):
         own = drawn if id == "four" else {}
         tags += instrument(playable(model, own, id), "Play it").html.replace("<ddsp-decoder ", f'<ddsp-decoder id="{id}" ')
     with served(tmp_path_factory.mktemp("site"), '<meta name="viewport" content="width=device-width">' + tags) as addresses: yield addresses
-
-@pytest.fixture(scope="module")
-def sound(browser, site):
-    "A page for the tests that only compute."
-    return visit(browser, site["http"], FS)
-
-@pytest.fixture(params=["http", "file"], scope="module")
-def page(request, browser, site):
-    with watched(browser, site[request.param], FS) as page: yield page
 
 
 # --- the same sound as in Python ------------------------------------------------------------------------

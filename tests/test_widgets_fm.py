@@ -10,7 +10,7 @@ from ddsp_book.fm import FM2Op
 from ddsp_book.fm6 import ALGORITHMS, FM6Op
 from ddsp_book.page import instrument
 import widget_page
-from widget_page import NEEDS_BROWSER, PACKED, STATIC, browser, played, served, taken_home, unpacked, visit, watched
+from widget_page import NEEDS_BROWSER, PACKED, STATIC, browser, page, played, served, sound, taken_home, unpacked, visit
 
 pytestmark = NEEDS_BROWSER
 FS = 48000
@@ -27,15 +27,6 @@ def site(tmp_path_factory):
     for synth in ("fm2", "fm6"): tags = tags.replace(f"<ddsp-{synth} ", f'<ddsp-{synth} id="{synth}" ')
     body = '<meta name="viewport" content="width=device-width">' + tags
     with served(tmp_path_factory.mktemp("site"), body) as addresses: yield addresses
-
-@pytest.fixture(scope="module")
-def sound(browser, site):
-    "A page for the tests that only compute."
-    return visit(browser, site["http"], FS)
-
-@pytest.fixture(params=["http", "file"], scope="module")
-def page(request, browser, site):
-    with watched(browser, site[request.param], FS) as page: yield page
 
 
 # --- six operators, one sample after the other -----------------------------------------------------------

@@ -10,7 +10,7 @@ from ddsp_book.knobs import Knob
 from ddsp_book.page import instrument
 from ddsp_book.subtractive import FILTERS, SHAPES, SubtractiveSynth
 import widget_page
-from widget_page import NEEDS_BROWSER, PACKED, STATIC, browser, played, served, taken_home, unpacked, visit, watched
+from widget_page import NEEDS_BROWSER, PACKED, STATIC, browser, page, played, served, sound, taken_home, unpacked, visit
 
 pytestmark = NEEDS_BROWSER
 FS, N = 48000, 9600
@@ -27,15 +27,6 @@ def site(tmp_path_factory):
     named = {**PRESETS["bass"], "name": HOSTILE}
     tags = instrument([*PRESETS.values(), named], "Oscillators and a filter").html.replace("<ddsp-subtractive ", '<ddsp-subtractive id="sub" ')
     with served(tmp_path_factory.mktemp("site"), '<meta name="viewport" content="width=device-width">' + tags) as addresses: yield addresses
-
-@pytest.fixture(scope="module")
-def sound(browser, site):
-    "A page for the tests that only compute."
-    return visit(browser, site["http"], FS)
-
-@pytest.fixture(params=["http", "file"], scope="module")
-def page(request, browser, site):
-    with watched(browser, site[request.param], FS) as page: yield page
 
 said, values = partial(widget_page.said, id="sub"), partial(widget_page.values, id="sub")
 ROOT = "document.getElementById('sub').shadowRoot"

@@ -128,3 +128,15 @@ def taken_home(page, id):
         let s = ''; for (const b of bytes) s += String.fromCharCode(b);
         return btoa(s)""")
     return soundfile.read(io.BytesIO(base64.b64decode(data)))
+
+
+# What a file of tests needs that has a `site` of its own, and says in FS at which rate it plays.
+
+@pytest.fixture(scope="module")
+def sound(request, browser, site):
+    "A page for the tests that only compute."
+    return visit(browser, site["http"], request.module.FS)
+
+@pytest.fixture(params=["http", "file"], scope="module")
+def page(request, browser, site):
+    with watched(browser, site[request.param], request.module.FS) as page: yield page
